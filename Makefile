@@ -1,0 +1,41 @@
+# Two commands need nothing but Python 3.11+ and make:  make demo  and  make test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint format bench clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/installed: pyproject.toml
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "layerscope needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/developer: $(VENV)/installed
+	@echo "adding what developers need"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed  ## classify an image with the demo net and draw every layer into demo-out/
+	@$(BIN)/layerscope demo -o demo-out
+
+test: $(VENV)/developer  ## every test
+	@$(BIN)/python -m pytest -q
+
+lint: $(VENV)/developer  ## format, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/developer  ## put the code into the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/developer  ## ratios and times, measured on this machine
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,78 @@
+"""`python -m benchmarks`: measure everything and print a table with the goals."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from benchmarks import capture, cold_start, grids, nets, opening, overhead, settings, table
+from benchmarks.timing import Figure
+
+Group = Callable[[], list[Figure]]
+ON_REQUEST = ("settings",)  # only with --only
+
+
+def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
+    """What is measured, by name, in this order."""
+
+    @cache
+    def files(name: str) -> nets.NetFiles:
+        return nets.write(folder, name, getattr(nets, name)())
+
+    def captured(name: str, batch: int, goal: float | None) -> Group:
+        return lambda: capture.measure(files(name), batch, goal=goal, quick=quick)
+
+    def added(name: str, count: int) -> Group:
+        return lambda: overhead.measure(files(name), quick=quick, count=count)
+
+    def tried(name: str, batch: int) -> Group:
+        return lambda: settings.measure(files(name), batch, quick=quick)
+
+    return {
+        "opening": [lambda: opening.measure(files("caffenet"), quick=quick)],
+        "cold_start": [lambda: cold_start.measure(files("caffenet"), quick=quick)],
+        "overhead": [added("small", 2000), added("caffenet", 200)],
+        "capture": [
+            *(captured("caffenet", batch, capture.GOAL) for batch in (1, 10, 50)),
+            *(captured("googlenet", batch, None) for batch in (1, 10)),
+        ],
+        "grids": [lambda: grids.measure(files("googlenet"), quick=quick)],
+        "settings": [tried("caffenet", 1), tried("caffenet", 10), tried("googlenet", 10)],
+    }
+
+
+def measured(chosen: list[str], quick: bool) -> Iterator[Figure]:
+    """The figures, one after another, as they come."""
+    with tempfile.TemporaryDirectory(prefix="layerscope-bench-") as folder:
+        known = groups(Path(folder), quick)
+        for name in chosen or [name for name in known if name not in ON_REQUEST]:
+            for group in known[name]:
+                yield from group()
+
+
+def main() -> None:
+    """Measure and print; a goal that is not met is told, and is no failure."""
+    names = list(groups(Path(), True))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions: rough figures")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--only", choices=names, action="append", default=[], metavar="NAME",
+                        help=f"just this measurement ({', '.join(names)})")  # fmt: skip
+    given = parser.parse_args()
+    about = table.machine()
+    if given.json:
+        print(table.as_json(about, list(measured(given.only, given.quick))))
+        return
+    print(table.heading(about), flush=True)
+    missed = 0
+    for figure in measured(given.only, given.quick):
+        print(table.row(figure), flush=True)
+        missed += figure.met is False
+    print(f"\n{missed or 'no'} goal{'' if missed == 1 else 's'} not met")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""layerscope: an oscilloscope for convolutional nets.
+
+import layerscope as ls
+net = ls.open("deploy.prototxt", "weights.caffemodel")
+blobs = net.run("cat.jpg")                # every blob of one run
+ls.grid(blobs["conv1"][0])                # a picture; shows itself in a notebook
+ls.report(net, "cat.jpg", "cat.html")     # every layer on one page
+"""
+
+from __future__ import annotations
+
+from layerscope import errors
+from layerscope.blobs import Blobs
+from layerscope.errors import LayerscopeError
+from layerscope.inputs import Preprocessing
+from layerscope.net import Blob, Layer, Net, Param
+from layerscope.pictures import Grid, Picture, Plot, grid, histogram, plot, probabilities, vector
+from layerscope.readers import open_net as open  # the name that people look for
+from layerscope.show.report import report
+
+__version__ = "0.1.0"
+__all__ = [
+    "Blob",
+    "Blobs",
+    "Grid",
+    "Layer",
+    "LayerscopeError",
+    "Net",
+    "Param",
+    "Picture",
+    "Plot",
+    "Preprocessing",
+    "__version__",
+    "errors",
+    "grid",
+    "histogram",
+    "open",
+    "plot",
+    "probabilities",
+    "report",
+    "vector",
+]

@@ -1,0 +1,185 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from layerscope.errors import UsageError
+from layerscope.inputs import Preprocessing
+from layerscope.net import Net
+from layerscope.text import one_line, printable
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LABEL_FILES = ("labels.txt", "synset_words.txt", "synsets.txt")
+
+
+def _together(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def output_options(command: Command) -> Command:
+    """--json and --debug."""
+    return _together(
+        [
+            click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text."),
+            click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        ]
+    )(command)
+
+
+def input_options(command: Command) -> Command:
+    """How an image becomes the input, and what the classes are called."""
+    return _together(
+        [
+            click.option(
+                "--mean", metavar="NUMBERS|FILE",
+                help="Mean to take off: one number a channel in the order of --channels"
+                " (104,117,123), or a .binaryproto or .npy file; 0 for none.",
+            ),
+            click.option("--scale-input", type=float, metavar="FACTOR",
+                         help="Factor after the mean is taken off (pixels are 0-255)."),
+            click.option("--channels", type=click.Choice(["BGR", "RGB", "gray"]),
+                         help="Channel order that the net wants; Caffe nets want BGR."),
+            click.option("--fit", type=click.Choice(["stretch", "crop", "pad"]),
+                         help="How the image gets the net's size; stretch unless given."),
+            click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+                         help="Class names, one a line; labels.txt or synset_words.txt beside the"
+                         " net is found by itself."),
+            click.option("--allow-missing", is_flag=True,
+                         help="Run although layers have no weights; those are filled at random."),
+        ]
+    )(command)  # fmt: skip
+
+
+def preprocessing(
+    net: Net,
+    mean: str | None,
+    scale_input: float | None,
+    channels: str | None,
+    fit: str | None,
+) -> Net:
+    """The net with the preprocessing that the options ask for."""
+    how: Preprocessing = net.preprocessing
+    changes: dict[str, Any] = {}
+    if mean is not None:
+        changes["mean"] = parse_mean(mean)
+    elif channels is not None and channels != how.channels and isinstance(how.mean, tuple):
+        changes["mean"] = how.mean[::-1]  # the same colours in the other order
+    if scale_input is not None:
+        changes["scale"] = scale_input
+    if channels is not None:
+        changes["channels"] = channels
+    if fit is not None:
+        changes["fit"] = fit
+    if not changes:
+        return net
+    return replace(net, preprocessing=replace(how, **changes, source="as the options say"))
+
+
+def parse_mean(words: str) -> Any:
+    """Numbers separated by commas, or a file.
+
+    Raises:
+        UsageError: neither.
+    """
+    try:
+        return tuple(float(word) for word in words.split(","))
+    except ValueError:
+        pass
+    path = Path(words)
+    if not path.exists():
+        raise UsageError(f"--mean {printable(words)}: neither numbers (104,117,123) nor a file")
+    from layerscope.readers.caffe.mean import read_mean
+
+    return read_mean(path)
+
+
+def find_labels(given: Path | None, net_file: str) -> list[str] | None:
+    """The labels that were asked for, or those beside the net."""
+    from layerscope.measure.top import read_labels
+
+    if given is not None:
+        return read_labels(given)
+    for name in _LABEL_FILES:
+        beside = Path(net_file).parent / name
+        if beside.is_file():
+            return read_labels(beside)
+    return None
+
+
+def split_files(files: Sequence[str], what: str) -> tuple[str, str | None, str | None]:
+    """The files of a command as (net, weights, image); the last of two may be either.
+
+    Raises:
+        UsageError: too many or too few.
+    """
+    if not 1 <= len(files) <= 3:
+        raise UsageError(f"{what} takes NET [WEIGHTS] [IMAGE], {len(files)} files are given")
+    net, *rest = files
+    if len(rest) == 2:
+        return net, rest[0], rest[1]
+    if not rest:
+        return net, None, None
+    return (net, None, rest[0]) if _is_input(rest[0]) else (net, rest[0], None)
+
+
+_INPUT_HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"P5", b"P6", b"\x93NUMPY")
+
+
+def _is_input(path: str) -> bool:
+    """Whether a file is an image or an array, by its first bytes."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(8).startswith(_INPUT_HEADS)
+    except OSError:
+        return Path(path).suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy")
+
+
+def say_notes(notes: Sequence[str]) -> None:
+    """What the reader wants the user to know, on stderr."""
+    for note in notes:
+        click.echo(one_line(f"note: {note}"), err=True)
+
+
+def print_json(content: Any) -> None:
+    """JSON on stdout; numbers that JSON does not know (NaN) become null."""
+    click.echo(json.dumps(_plain(content), indent=1, ensure_ascii=True))
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(k): _plain(v) for k, v in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_plain(v) for v in content]
+    if isinstance(content, float) and (content != content or abs(content) == float("inf")):
+        return None
+    return content
+
+
+class Progress:
+    """One line on stderr that says how far a long job is; silent when stderr is not a terminal."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.shown = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Say that `done` of `total` steps are done; `name` is the next."""
+        if not self.shown:
+            return
+        end = "\n" if done == total else ""
+        line = f"\r{self.what}: {done} of {total}  {printable(name, 40):40}"
+        click.echo(line + end, nl=False, err=True)

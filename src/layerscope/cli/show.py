@@ -1,0 +1,111 @@
+"""`layerscope show`: the picture of one blob or one param."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from layerscope.cli.options import (
+    find_labels,
+    input_options,
+    output_options,
+    preprocessing,
+    print_json,
+    say_notes,
+    split_files,
+)
+from layerscope.errors import UsageError
+from layerscope.pictures.scale import Scale
+from layerscope.readers import open_net
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="NET [WEIGHTS] [IMAGE]")
+@click.option("--blob", metavar="NAME", help="The blob to draw; blob@layer for one in between.")
+@click.option(
+    "--param", metavar="LAYER", help="The layer whose weights to draw; LAYER:1 for the bias."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The picture to write; NAME.png unless given.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(get_args(Scale)),
+    default="all",
+    show_default=True,
+    help="One range for all tiles, one for each, or signed around zero.",
+)
+@click.option("--raw", is_flag=True, help="Only the pixels: not enlarged, without the caption.")
+@input_options
+@output_options
+def show(  # noqa: PLR0913 - one argument for each option of the command
+    files: tuple[str, ...],
+    blob: str | None,
+    param: str | None,
+    output: Path | None,
+    scale: Scale,
+    raw: bool,
+    labels: Path | None,
+    allow_missing: bool,
+    as_json: bool,
+    debug: bool,
+    **how: Any,
+) -> None:
+    """Draw one blob (an activation) or one param (the filters) of a net.
+
+    A grid of maps or filters is scaled over all of its tiles and says so; a vector is drawn as
+    values and histogram, probabilities with their labels.
+    """
+    from layerscope.show.drawing import blob_picture, param_picture
+
+    if (blob is None) == (param is None):
+        raise UsageError("show needs --blob NAME or --param LAYER, one of them")
+    net_file, weights, image = split_files(files, "show")
+    net = preprocessing(open_net(net_file, weights), **how)
+    net = net.filled() if allow_missing else net
+    if param is not None:
+        layer, index = _layer_and_index(net.params, param)
+        picture = param_picture(net, layer, index, scale=scale)
+    else:
+        assert blob is not None
+        if image is None:
+            raise UsageError("show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME")
+        blobs = net.run(image, [blob])
+        picture = blob_picture(
+            net, blobs, next(iter(blobs)), scale=scale, labels=find_labels(labels, net_file)
+        )
+    target = output or Path(f"{_file_name(blob or param or '')}.png")
+    save(picture, target, raw=raw)
+    caption = getattr(picture, "caption", None) or getattr(picture, "title", "")
+    if as_json:
+        print_json({"written": str(target), "caption": caption, "notes": net.notes})
+        return
+    click.echo(f"{target}: {caption}")
+    say_notes(net.notes)
+
+
+def save(picture: Any, target: Path, *, raw: bool = False) -> None:
+    """Write a picture; pixels are enlarged and titled unless they are wanted raw."""
+    if not raw and hasattr(picture, "readable"):
+        picture = picture.readable()
+    picture.save(target)
+
+
+def _layer_and_index(params: Any, words: str) -> tuple[str, int]:
+    """`conv1:1` is the second param of conv1, unless a layer has that very name."""
+    name, _, number = words.rpartition(":")
+    if words not in params and name and number.isdigit():
+        return name, int(number)
+    return words, 0
+
+
+def _file_name(name: str) -> str:
+    """A file name for a blob's name: nothing in it can leave the folder."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return safe.strip(".")[:80] or "picture"

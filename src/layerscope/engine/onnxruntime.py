@@ -1,0 +1,216 @@
+"""Run a net with ONNX Runtime and keep every blob.
+
+The wanted blobs become outputs of the graph, with the optimizer left on; measured, that costs
+little more than a plain run, and changes no value (tests/engine/test_capture.py).  Weights are
+handed over as arrays, never serialized, so a large net opens in about the time of reading it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+
+from layerscope.blobs import Blobs
+from layerscope.errors import LimitError, UnsupportedError, UsageError
+from layerscope.inputs import Fed, prepare_all
+from layerscope.net import IR_VERSION, OPSET, Named, Net
+from layerscope.text import plural, printable, quoted, size
+
+INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
+KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
+MEMORY_SHARE = 0.9
+
+_sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
+_filled: WeakKeyDictionary[Net, Net] = WeakKeyDictionary()
+
+
+class Session:
+    """An ONNX Runtime session for some of a net's values, with the arrays that it points to."""
+
+    def __init__(self, net: Net, values: Sequence[str]) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
+        arrays = {
+            name: array
+            for name, array in net.graph.tensors.items()
+            if array is not None and array.nbytes > INLINE_BYTES
+        }
+        # The runtime reads these arrays in place, so they live as long as the session.
+        self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
+        self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
+        if arrays:
+            options.add_external_initializers(list(arrays), self._held)
+        self._values = list(values)
+        try:
+            self._session = ort.InferenceSession(
+                model(net, values).SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,
+            )
+        except Exception as error:  # the runtime has no common base of its errors
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UnsupportedError(
+                f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
+            ) from None
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The values, in the order in which they were asked for."""
+        try:
+            found: list[NDArray[Any]] = self._session.run(self._values, dict(feeds))
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if "alloc" in reason.lower():
+                raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
+            raise UnsupportedError(f"ONNX Runtime stopped: {printable(reason, 200)}") from None
+        return found
+
+
+def run(
+    net: Net,
+    inputs: Any,
+    blobs: Sequence[str] | None = None,
+    *,
+    allow_missing: bool = False,
+) -> Blobs:
+    """Feed a net and keep blobs; see `Net.run`."""
+    if net.missing and not allow_missing:
+        raise UsageError(_missing(net))
+    shapes = {name: net.graph.shapes[name] for name in net.inputs}
+    fed = prepare_all(inputs, shapes, net.preprocessing)
+    if not net.graph.free_batch and any(f.array.shape != shapes[n] for n, f in fed.items()):
+        net = net.reshaped(**{name: each.array.shape for name, each in fed.items()})
+    net = _with_filled(net) if net.missing else net
+    aliases = _aliases(net)
+    wanted = _wanted(net, blobs, aliases)
+    _check_memory(net, fed, wanted)
+    return Blobs(_arrays(net, fed, wanted), fed, aliases, net.name)
+
+
+def _arrays(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    feeds = {name: each.array for name, each in fed.items()}
+    known: dict[str, Any] = {**net.graph.tensors, **feeds}
+    computed = dict.fromkeys(
+        value for name in wanted if (value := net.blobs[name].value) not in known
+    )
+    if computed:
+        values = session(net, tuple(computed)).run(feeds)
+        known.update(zip(computed, values, strict=True))
+    return {name: known[net.blobs[name].value] for name in wanted}
+
+
+def session(net: Net, values: tuple[str, ...]) -> Session:
+    """The session for some values of a net; the last ones used are kept."""
+    kept = _sessions.setdefault(net, OrderedDict())
+    if values in kept:
+        kept.move_to_end(values)
+        return kept[values]
+    while len(kept) >= KEPT_SESSIONS:
+        kept.popitem(last=False)
+    kept[values] = Session(net, values)
+    return kept[values]
+
+
+def model(net: Net, values: Sequence[str]) -> ModelProto:
+    """The ONNX model that computes some values; large arrays are declared, not held."""
+    graph = GraphProto(name=net.name)
+    graph.node.extend(net.graph.nodes)
+    for name in net.inputs:
+        dims: list[int | str | None] = list(net.graph.shapes[name])
+        if net.graph.free_batch and dims:
+            dims[0] = "N" if len(net.inputs) == 1 else f"N_{name}"
+        graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))
+    graph.output.extend(helper.make_empty_tensor_value_info(value) for value in values)
+    for name, array in net.graph.tensors.items():
+        if array is None:
+            continue
+        if array.nbytes <= INLINE_BYTES:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+        else:
+            graph.initializer.append(_declared(name, array, net.graph.types[name]))
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+
+
+def _declared(name: str, array: NDArray[Any], element: int) -> TensorProto:
+    tensor = TensorProto(
+        name=name, data_type=element, dims=array.shape, data_location=TensorProto.EXTERNAL
+    )
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "given as arrays"
+    return tensor
+
+
+def _missing(net: Net) -> str:
+    with_params = sum(bool(each.params) for each in net.layers)
+    names = ", ".join(printable(n, 40) for n in net.missing[:4])
+    more = f" and {len(net.missing) - 4} more" if len(net.missing) > 4 else ""
+    return (
+        f"net {quoted(net.name)}: {len(net.missing)} of {plural(with_params, 'layer')} with params"
+        f" have no weights ({names}{more}); give the caffemodel, or allow missing weights"
+        " (--allow-missing) to fill them at random"
+    )
+
+
+def _with_filled(net: Net) -> Net:
+    if net not in _filled:
+        _filled[net] = net.filled()
+    return _filled[net]
+
+
+def _aliases(net: Net) -> dict[str, str]:
+    """blob@layer for last writes too, so that every write can be asked for in one way."""
+    return {
+        f"{blob.name}@{blob.layer}": blob.name for blob in net.blobs.values() if not blob.replaced
+    }
+
+
+def _wanted(net: Net, blobs: Sequence[str] | None, aliases: Mapping[str, str]) -> list[str]:
+    if blobs is None:
+        return list(net.blobs)
+    if isinstance(blobs, str):
+        raise UsageError(f"blobs takes a list of names, not the text {quoted(blobs)}")
+    known = Named(net.blobs, "blob", f"net {quoted(net.name)}")
+    return [known[aliases.get(name, name)].name for name in blobs]
+
+
+def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> None:
+    """Refuse what cannot fit before anything is allocated."""
+    if not net.inputs:
+        return
+    first = net.inputs[0]
+    batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
+    declared = (net.graph.shapes[first] or (1,))[0]
+    values = {net.blobs[name].value for name in wanted}
+    needed = sum(4 * int(np.prod(net.graph.shapes[v], dtype=np.float64)) for v in values)
+    needed = int(needed * batch / max(declared, 1))
+    free = _available_memory()
+    if free and needed > MEMORY_SHARE * free:
+        raise LimitError(
+            f"the blobs of this run need {size(needed)}, {size(free)} of memory are free;"
+            " feed fewer images at once, or keep only some blobs"
+        )
+
+
+def _available_memory() -> int:
+    """Bytes that can be had without swapping; 0 where that is not known."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - not a path of a user
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0

@@ -1,0 +1,1 @@
+"""Numbers about nets and blobs: cost, statistics, top classes.  No file format is known here."""

@@ -1,0 +1,60 @@
+"""What a layer costs: multiply-adds, weights, bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import onnx
+
+from layerscope.net import Graph, Layer, Net
+
+BYTES = 4  # of a float32
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of one layer, at the batch size of the file.
+
+    Attributes:
+        multiply_adds: products that are added up (one multiply-add is counted once, not as two
+            operations); what adds, compares or normalizes without weights counts nothing.
+        weights: learned numbers; shared ones count where they are first used.
+        weight_bytes: the same in bytes of float32.
+        activation_bytes: bytes of the blobs that the layer writes.
+    """
+
+    multiply_adds: int
+    weights: int
+    weight_bytes: int
+    activation_bytes: int
+
+
+def layer_costs(net: Net) -> list[Cost]:
+    """The cost of every layer, in the order of the net."""
+    return [_layer_cost(net, layer) for layer in net.layers]
+
+
+def _layer_cost(net: Net, layer: Layer) -> Cost:
+    weights = sum(param.size for param in layer.params if not param.shared_with)
+    tops = {net.blobs[top].value: prod(net.blobs[top].shape) for top in layer.tops}
+    return Cost(
+        multiply_adds=sum(node_multiply_adds(net.graph.nodes[i], net.graph) for i in layer.nodes),
+        weights=weights,
+        weight_bytes=BYTES * weights,
+        activation_bytes=BYTES * sum(tops.values()),
+    )
+
+
+def node_multiply_adds(node: onnx.NodeProto, graph: Graph) -> int:
+    """Products that one node adds up: those of convolutions and matrix products."""
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        return 0
+    first, second = graph.shapes[node.input[0]], graph.shapes[node.input[1]]
+    out = prod(graph.shapes[node.output[0]])
+    if node.op_type == "Conv":  # each output weighs one filter's worth of inputs
+        return out * prod(second[1:])
+    if node.op_type == "ConvTranspose":  # each input is spread over one filter's worth of outputs
+        return prod(first) * prod(second[1:])
+    transposed = any(a.name == "transA" and a.i for a in node.attribute)
+    return out * (first[0] if transposed else first[-1])

@@ -1,0 +1,79 @@
+"""The classes that a net finds most likely, and their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import ReadError
+from layerscope.inputs import read_bytes
+from layerscope.net import Net
+from layerscope.text import plural, printable
+
+MAX_LABELS = 1_000_000
+MAX_LABELS_FILE = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One class: its number, its probability, and its name where labels were given."""
+
+    index: int
+    value: float
+    label: str
+
+
+def top(values: NDArray[Any], labels: list[str] | None = None, count: int = 5) -> list[Guess]:
+    """The `count` largest of a vector, largest first; equal ones in their own order."""
+    flat = np.nan_to_num(np.asarray(values, np.float64).ravel(), nan=-np.inf)
+    order = np.argsort(-flat, kind="stable")[:count]
+    names = labels or []
+    return [
+        Guess(int(i), float(values.ravel()[i]), names[i] if i < len(names) else "") for i in order
+    ]
+
+
+def probability_blob(net: Net) -> str | None:
+    """The net's last softmax over a vector for each image, if it has one."""
+    found = [
+        top_name
+        for layer in net.layers
+        if layer.nodes and net.graph.nodes[layer.nodes[-1]].op_type == "Softmax"
+        for top_name in layer.tops
+        if int(np.prod(net.blobs[top_name].shape[2:], dtype=np.int64)) == 1
+    ]
+    return found[-1] if found else None
+
+
+def read_labels(path: Path) -> list[str]:
+    """Class names, one a line; a leading WordNet id (n01440764) is cut off.
+
+    Raises:
+        ReadError: the file is not text.
+        UsageError: there is no such file.
+        LimitError: it is larger than 64 MB.
+    """
+    content = read_bytes(path, "labels", MAX_LABELS_FILE)
+    if b"\0" in content[:4096]:
+        raise ReadError(f"{printable(path.name)}: not a text file; labels are names, one a line")
+    for encoding in ("utf-8-sig", "gbk", "latin-1"):
+        try:
+            lines = content.decode(encoding).splitlines()
+            break
+        except UnicodeDecodeError:
+            continue
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if len(lines) > MAX_LABELS:
+        raise ReadError(f"{printable(path.name)}: {plural(len(lines), 'line')}; no list of labels")
+    return [_label(line) for line in lines]
+
+
+def _label(line: str) -> str:
+    first, _, rest = line.strip().partition(" ")
+    wordnet = len(first) == 9 and first[0] == "n" and first[1:].isdigit()
+    return rest.strip() if wordnet and rest else line.strip()

@@ -1,0 +1,279 @@
+"""What a net is: layers, blobs, params and one ONNX graph.  Readers make it; nothing changes it.
+
+The names are Caffe's (layer, blob, bottom, top, param); the graph inside is ONNX, so that whatever
+measures, runs or explains a net does so for every file format at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import ReadError, UnknownNameError
+from layerscope.text import nearest_hint, plural, quoted, shape
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import onnx
+
+    from layerscope.blobs import Blobs
+    from layerscope.inputs import Preprocessing
+
+OPSET = 18
+IR_VERSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A named array that flows between layers.
+
+    Attributes:
+        name: the key in `net.blobs`; an in-place write that is written over later is kept as
+            `blob@layer`.
+        shape: at the batch size of the file; the first number is free at run time.
+        value: the name of the ONNX value that holds it.
+        layer: the name of the layer that writes it.
+        replaced: whether a later layer writes over it in place.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    value: str
+    layer: str
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Param:
+    """A layer's learned array: its shape is always known, its numbers when weights were given.
+
+    `numpy.asarray(param)` and `param.data` give the numbers, a read-only view on the file.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    array: NDArray[Any] | None = field(repr=False, default=None)
+    shared_with: str = ""
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """The numbers.
+
+        Raises:
+            ReadError: the net was opened without weights for this param.
+        """
+        if self.array is None:
+            raise ReadError(f"param {quoted(self.name)} {shape(self.shape)} has no weights")
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        data = self.data if dtype is None else self.data.astype(dtype, copy=False)
+        return data.copy() if copy else data
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One step of the net.
+
+    Attributes:
+        name, type: as in the file.
+        family: one of Caffe's layer families, for example "vision" or "neuron".
+        bottoms, tops: keys of `net.blobs`.
+        params: its learned arrays, in the order of the file.
+        nodes: the ONNX nodes that compute it, as positions in the graph; empty when it only
+            passes its bottom on, as dropout does when testing.
+        summary: what it does, in one line with its settings.
+    """
+
+    name: str
+    type: str
+    family: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    params: tuple[Param, ...] = ()
+    nodes: range = range(0)
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An ONNX graph without its weights: nodes, shapes of every value, and the arrays beside it.
+
+    Attributes:
+        nodes: in an order in which they can run.
+        shapes: value name to shape, at the batch size of the file.
+        types: value name to ONNX element type.
+        tensors: initializer name to array, or None where there are no weights.
+        inputs: the values that are fed.
+        free_batch: whether the first axis of the inputs may differ from the file's.
+    """
+
+    nodes: tuple[onnx.NodeProto, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, int]
+    tensors: Mapping[str, NDArray[Any] | None]
+    inputs: tuple[str, ...]
+    free_batch: bool = True
+
+
+class Named(Mapping[str, Any]):
+    """A mapping by name, in the order of the net; its error for a wrong name says what is near."""
+
+    def __init__(self, items: Mapping[str, Any], noun: str, where: str) -> None:
+        self._items = dict(items)
+        self._noun = noun
+        self._where = where
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._items[name]
+        except (KeyError, TypeError):
+            pass
+        raise UnknownNameError(
+            f"{self._noun} {quoted(name)} is not in {self._where}"
+            f" ({plural(len(self._items), self._noun)}){nearest_hint(str(name), self._items)}"
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"<{plural(len(self), self._noun)} of {self._where}: {', '.join(self)}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A whole model, as `layerscope.open` gives it.  Immutable: a change makes another net.
+
+    Attributes:
+        name: the net's own name, or the file's.
+        format: "caffe", ...
+        layers: in the order in which they run.
+        blobs: name to `Blob`; in-place writes that were replaced are there as `blob@layer`.
+        graph: the ONNX graph that computes it.
+        outputs: the blobs that no layer reads.
+        preprocessing: how an image becomes the input blob, unless options say otherwise.
+        notes: what the reader wants the user to know, one line each.
+        rebuild: makes the same net for other input shapes, and with missing weights filled.
+    """
+
+    name: str
+    format: str
+    layers: tuple[Layer, ...]
+    blobs: Mapping[str, Blob]
+    graph: Graph
+    outputs: tuple[str, ...]
+    preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
+    rebuild: Callable[[Mapping[str, Sequence[int]], bool], Net] | None = field(
+        repr=False, default=None
+    )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The blobs that must be fed."""
+        return self.graph.inputs
+
+    @property
+    def params(self) -> Mapping[str, tuple[Param, ...]]:
+        """Layer name to its params; layers without params are not there, as in pycaffe."""
+        found: dict[str, tuple[Param, ...]] = {}
+        for layer in self.layers:
+            if layer.params:
+                found.setdefault(layer.name, layer.params)
+        return Named(found, "layer with params", f"net {quoted(self.name)}")
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name.
+
+        Raises:
+            UnknownNameError: there is none; the message names the nearest.
+        """
+        where = f"net {quoted(self.name)}"
+        found: Layer = Named({each.name: each for each in self.layers}, "layer", where)[name]
+        return found
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The layers that have params but no weights for them."""
+        return tuple(each.name for each in self.layers if any(p.array is None for p in each.params))
+
+    def reshaped(self, **shapes: Sequence[int]) -> Net:
+        """The same net for other input shapes: `net.reshaped(data=(1, 3, 500, 375))`.
+
+        Raises:
+            ReadError: a layer cannot work at that size.
+            UnknownNameError: there is no such input.
+        """
+        inputs = Named(dict.fromkeys(self.inputs), "input", f"net {quoted(self.name)}")
+        for name in shapes:
+            inputs[name]
+        if self.rebuild is None:
+            raise ReadError(f"net {quoted(self.name)} is fixed to its input shapes")
+        return replace(self.rebuild(shapes, False), preprocessing=self.preprocessing)
+
+    def filled(self) -> Net:
+        """The same net with missing weights filled as its definition says, from a fixed seed."""
+        if not self.missing or self.rebuild is None:
+            return self
+        shapes = {name: self.graph.shapes[name] for name in self.inputs}
+        return replace(self.rebuild(shapes, True), preprocessing=self.preprocessing)
+
+    # The object's face.  These import rightward, inside the call, so that `net.run` reads as it
+    # should; tests/test_architecture.py names them as the only ones that may.
+
+    def run(
+        self,
+        inputs: str | PathLike[str] | NDArray[Any] | Mapping[str, Any] | Any,
+        blobs: Sequence[str] | None = None,
+        *,
+        allow_missing: bool = False,
+    ) -> Blobs:
+        """Feed an image or arrays and keep every blob.
+
+        Args:
+            inputs: an image (path, PIL image, uint8 array (H, W) or (H, W, 3)), or an array that is
+                fed as it is ((N, C, H, W) or (C, H, W) float), or a mapping of input name to those.
+            blobs: keep just these; all of them when left out.
+            allow_missing: run although some layers have no weights; those are filled as their
+                definition says, from a fixed seed.
+
+        Returns:
+            Blobs: name to array; see `layerscope.blobs`.
+
+        Raises:
+            UsageError: the input does not fit, or weights are missing.
+            UnsupportedError: the net holds something that cannot run.
+            LimitError: the blobs would not fit into memory.
+        """
+        from layerscope.engine import run
+
+        return run(self, inputs, blobs, allow_missing=allow_missing)
+
+    def _repr_html_(self) -> str:
+        from layerscope.show.notebook import net_html
+
+        return net_html(self)
+
+    def __repr__(self) -> str:
+        weights = f", {plural(len(self.missing), 'layer')} without weights" if self.missing else ""
+        return (
+            f"<net {quoted(self.name)} ({self.format}): {plural(len(self.layers), 'layer')}, "
+            f"{plural(len(self.blobs), 'blob')}{weights}>"
+        )

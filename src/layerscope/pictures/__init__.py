@@ -1,0 +1,13 @@
+"""Arrays in, pictures out: nothing here knows what a net is.
+
+Importing this package is cheap: Pillow and matplotlib are loaded by the first picture that
+needs them.
+"""
+
+from __future__ import annotations
+
+from layerscope.pictures.grid import Grid, grid
+from layerscope.pictures.image import Picture
+from layerscope.pictures.plot import Plot, histogram, plot, probabilities, vector
+
+__all__ = ["Grid", "Picture", "Plot", "grid", "histogram", "plot", "probabilities", "vector"]

@@ -1,0 +1,30 @@
+"""Files to `Net`: one module a format, found by content, imported only when it is needed."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from layerscope.net import Net
+from layerscope.readers.file import InputFile
+
+
+def open_net(definition: str | PathLike[str], weights: str | PathLike[str] | None = None) -> Net:
+    """Open a trained net.
+
+    Args:
+        definition: a Caffe prototxt (current or V1 form), or a caffemodel that holds its own
+            definition.
+        weights: the caffemodel; without it shapes are known, but nothing can run.
+
+    Returns:
+        Net: its layers, blobs, params and graph.  The order of the two files does not matter.
+
+    Raises:
+        UsageError: a file is not there.
+        ReadError: a file is damaged or of another kind, or the weights do not fit.
+        UnsupportedError: the net holds a layer that is not known.
+        LimitError: larger than any real net.
+    """
+    from layerscope.readers.caffe import open_caffe
+
+    return open_caffe(InputFile(definition), None if weights is None else InputFile(weights))

@@ -1,0 +1,128 @@
+"""The layer types: one decorated function each, from which everything else about a type follows.
+
+    @layer("LRN", v1="LRN", bottoms=1, tops=1, source="caffe/src/caffe/layers/lrn_layer.cpp")
+    def lrn(g, layer, x): ...
+
+From the entry come dispatch, the errors for a wrong number of bottoms or tops, the older enum
+name, the list of known types with its "did you mean", the family (the module's name) and the table
+of `layerscope layers`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from layerscope.text import nearest_hint, quoted
+
+FAMILIES = (
+    "data", "vision", "common", "normalization", "neuron", "utility",
+)  # fmt: skip
+
+Arity = int | tuple[int, int | None]
+Translate = Callable[..., str | tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerType:
+    """One entry.
+
+    Attributes:
+        name: Caffe's type string.
+        v1: the older enum name, or "".
+        bottoms, tops: least and most; None means any number.
+        param: the field of LayerParameter with its settings, or "".
+        family: Caffe's layer family.
+        source: the file of Caffe that defines it.
+        translate: `translate(g, layer, *bottoms)` adds the nodes and gives the tops.
+    """
+
+    name: str
+    v1: str
+    bottoms: tuple[int, int | None]
+    tops: tuple[int, int | None]
+    param: str
+    family: str
+    source: str
+    translate: Translate
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.translate.__doc__ or "").strip().splitlines()[0]
+
+
+_types: dict[str, LayerType] = {}
+
+
+def layer(
+    name: str,
+    *,
+    bottoms: Arity,
+    tops: Arity,
+    v1: str = "",
+    param: str = "",
+    source: str,
+) -> Callable[[Translate], Translate]:
+    """Register the function that translates a layer type.
+
+    Args:
+        name: Caffe's type string, "Convolution".
+        bottoms: how many: a number, or (least, most) with None for "any number".
+        tops: the same for what it writes.
+        v1: the name in the older enum, "CONVOLUTION".
+        param: the field of LayerParameter that has its settings, "convolution_param".
+        source: the file of Caffe that defines it.
+    """
+
+    def register(function: Translate) -> Translate:
+        if name in _types:
+            raise AssertionError(f"layer type {name} is registered twice")
+        _types[name] = LayerType(
+            name=name,
+            v1=v1,
+            bottoms=_arity(bottoms),
+            tops=_arity(tops),
+            param=param,
+            family=function.__module__.rsplit(".", 1)[-1],
+            source=source,
+            translate=function,
+        )
+        return function
+
+    return register
+
+
+def _arity(given: Arity) -> tuple[int, int | None]:
+    return (given, given) if isinstance(given, int) else given
+
+
+@cache
+def layer_types() -> dict[str, LayerType]:
+    """All known types by name."""
+    for family in FAMILIES:
+        importlib.import_module(f"layerscope.readers.caffe.layers.{family}")
+    return dict(sorted(_types.items()))
+
+
+@cache
+def v1_names() -> dict[str, str]:
+    """Older enum name to type string."""
+    return {each.v1: each.name for each in layer_types().values() if each.v1}
+
+
+def find(name: str) -> LayerType | None:
+    """The type of that name, or None."""
+    return layer_types().get(name)
+
+
+def unknown_type(name: str) -> str:
+    """The message about a type that is not known."""
+    known: dict[str, Any] = layer_types()
+    return (
+        f"type {quoted(name)}; {len(known)} types are known{nearest_hint(name, known)}"
+        " (see: layerscope layers)"
+    )

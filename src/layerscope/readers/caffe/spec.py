@@ -1,0 +1,188 @@
+"""What a layer's translate function is given: its settings, its weights, and a way to complain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.errors import ReadError, UnsupportedError
+from layerscope.net import Param
+from layerscope.readers.caffe.fillers import filled
+from layerscope.readers.caffe.message import Message
+from layerscope.readers.caffe.registry import LayerType
+from layerscope.readers.caffe.schema import message_type
+from layerscope.readers.caffe.weights import Weights
+from layerscope.readers.graph import GraphBuilder
+from layerscope.text import plural, quoted, shape
+
+
+class SharedParams:
+    """Params that layers share by name (`param { name: "w" }`): the first to use it owns it."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, Param] = {}
+
+
+def _stated(filler: Message | None, dims: tuple[int, ...]) -> Message:
+    """The filler of the definition; where it states none, one that keeps a net's values alive.
+
+    Caffe would take zeros for those, and every blob behind them would be zero.
+    """
+    if filler is not None and next(filler.given(), None) is not None:
+        return filler
+    found = Message(message_type("FillerParameter"))
+    found.set("type", "msra" if len(dims) > 1 else "constant")
+    return found
+
+
+class LayerSpec:
+    """One layer of the definition, while it is being translated.
+
+    Attributes:
+        name, type: as in the file.
+        param: its own settings message (`convolution_param` ...), at Caffe's defaults where the
+            file is silent.
+        tops: how many tops it has.
+        params: the learned arrays that it has asked for so far.
+        notes: what the user should know about it.
+        was_filled: whether a param had no weights and was filled.
+        summary: its settings in a few words, set by the translate function.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        kind: LayerType,
+        g: GraphBuilder,
+        weights: Weights | None,
+        shared: SharedParams,
+        fill: bool,
+    ) -> None:
+        self.message = message
+        self.kind = kind
+        self.name: str = message.name
+        self.type: str = message.type
+        self.tops = len(message.top)
+        self.param: Any = getattr(message, kind.param) if kind.param else None
+        self.params: list[Param] = []
+        self.notes: list[str] = []
+        self.summary = ""
+        self.was_filled = False
+        self._g = g
+        self._weights = weights
+        self._shared = shared
+        self._fill = fill
+
+    # --- learned arrays ---
+
+    def weight(self, dims: Sequence[int], filler: Message | None = None) -> str:
+        """The layer's next learned array, as a value of the graph.
+
+        Args:
+            dims: the shape that it must have.
+            filler: how it is filled where weights are missing and the caller allowed that.
+
+        Raises:
+            ReadError: the file's array does not fit, or a shared param has another shape.
+        """
+        index = len(self.params)
+        dims = tuple(int(d) for d in dims)
+        found = self._stored(index, dims)
+        owner = self._owner(index, dims, found)
+        if owner is not None:
+            self.params.append(owner)
+            return owner.name
+        if found is None and self._fill:
+            found = filled(_stated(filler, dims), dims, f"{self.name}/{index}")
+            self.was_filled = True
+        name = self._g.param(f"{self.name}/{index}", dims, found)
+        param = Param(name, dims, found)
+        self.params.append(param)
+        share = self._share_name(index)
+        if share:
+            self._shared.owners[share] = param
+        return name
+
+    def array(self, index: int) -> NDArray[Any] | None:
+        """The numbers of a learned array that was asked for, where there are weights."""
+        return self.params[index].array
+
+    def _stored(self, index: int, dims: tuple[int, ...]) -> NDArray[Any] | None:
+        if self._weights is None or index >= self._weights.count(self.name):
+            return None
+        return self._weights.array(self.name, index, dims)
+
+    def _share_name(self, index: int) -> str:
+        specs = self.message.param
+        return specs[index].name if index < len(specs) else ""
+
+    def _owner(self, index: int, dims: tuple[int, ...], found: NDArray[Any] | None) -> Param | None:
+        """The param that this one shares with an earlier layer, if it does."""
+        share = self._share_name(index)
+        owner = self._shared.owners.get(share) if share else None
+        if owner is None:
+            return None
+        permissive = self.message.param[index].share_mode == "PERMISSIVE"
+        if owner.shape != dims and not (permissive and owner.size == np.prod(dims)):
+            raise self.error(
+                f"param {quoted(share)} is {shape(owner.shape)} where it was first used and"
+                f" {shape(dims)} here; shared params must be alike"
+            )
+        array = owner.array
+        if (
+            found is not None
+            and array is not None
+            and not np.array_equal(found.ravel(), array.ravel())
+        ):
+            # Caffe copies every layer's blobs into the one shared array, so the last copy stays.
+            self.notes.append(
+                f"layer {quoted(self.name)}: its copy of the shared param {quoted(share)} differs"
+                " from the first layer's; the first is used"
+            )
+        if owner.shape != dims:
+            value = self._g.reshape(owner.name, dims)
+            view = None if array is None else array.reshape(dims)
+            return Param(value, dims, view, shared_with=owner.name)
+        return Param(owner.name, dims, array, shared_with=owner.name)
+
+    def check_weights(self) -> None:
+        """After translation: the file must not have more or fewer blobs than the layer takes.
+
+        Raises:
+            ReadError: it has.
+        """
+        stored = self._weights.count(self.name) if self._weights else 0
+        if stored and stored != len(self.params):
+            raise self.error(
+                f"takes {plural(len(self.params), 'blob')} of weights,"
+                f" {self._weights.name if self._weights else ''} has {stored}"
+            )
+
+    # --- settings ---
+
+    def axis(self, axis: int, dims: Sequence[int], field: str = "axis") -> int:
+        """An axis counted from the front; Caffe's may be counted from the end.
+
+        Raises:
+            ReadError: the blob has no such axis.
+        """
+        if not -len(dims) <= axis < len(dims):
+            raise self.error(f"{field} {axis} of a bottom of shape {shape(dims)}", field)
+        return axis % len(dims)
+
+    def error(self, what: str, field: str = "") -> ReadError:
+        """An error about this layer, with the place in the file."""
+        return ReadError(f"{self.where(field)}: {what}")
+
+    def unsupported(self, what: str, field: str = "") -> UnsupportedError:
+        """An error about something valid that layerscope cannot do."""
+        return UnsupportedError(f"{self.where(field)}: {what}")
+
+    def where(self, field: str = "") -> str:
+        """`net.prototxt:41:7: layer "conv1"`."""
+        source: Message = self.param if self.param is not None and field else self.message
+        place = source.place(field) or self.message.place()
+        return f"{place}: layer {quoted(self.name)}" if place else f"layer {quoted(self.name)}"

@@ -1,0 +1,94 @@
+"""A file that is about to be read: mapped, not loaded, and recognised by its content."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+from pathlib import Path
+
+from layerscope.errors import ReadError, SystemFaultError, UsageError
+from layerscope.text import printable
+
+HEAD = 4096
+
+# What people have opened as a net by mistake, by how it begins: a name and what to do.
+_IMPOSTORS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    ((b"version https://git-lfs",), "a Git LFS pointer", "fetch the file itself with git lfs pull"),
+    ((b"\x1f\x8b",), "a gzip archive", "unpack it first"),
+    ((b"PK\x03\x04",), "a zip archive (PyTorch's files are too)", "give a Caffe net, or unpack it"),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM6"), "an image", "the net comes before the image"),
+    ((b"%PDF",), "a PDF document", "give the net's definition"),
+    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle",
+     "it could run a program, so it is not opened"),
+    ((b"\x7fELF", b"MZ\x90"), "a program", "give the net's definition"),
+    ((b"\x93NUMPY",), "a NumPy array", "give the net's definition"),
+    ((b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ"), "an archive", "unpack it first"),
+)  # fmt: skip
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
+_HTML = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script", b"<!--")
+
+
+class InputFile:
+    """One file of a net.
+
+    Attributes:
+        path, name: where it is, and its name made printable.
+        view: its bytes, mapped: what is not looked at is not read from disk.
+        kind: "text", "binary" or "hdf5", by content, never by its suffix.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = printable(self.path.name or str(path))
+        self._map: mmap.mmap | None = None
+        self.view = self._mapped()
+        self.kind = self._recognised()
+
+    def _mapped(self) -> memoryview:
+        try:
+            # A FIFO would block here for ever without O_NONBLOCK.
+            handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            raise UsageError(f"{printable(self.path)}: no such file") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SystemFaultError(f"{self.name}: cannot be opened: {reason}") from None
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+                raise SystemFaultError(f"{printable(self.path)}: {what}; a net is a file")
+            if status.st_size == 0:
+                return memoryview(b"")
+            self._map = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+            return memoryview(self._map)
+        except OSError as error:
+            code = errno.errorcode.get(error.errno or 0, "")
+            raise SystemFaultError(
+                f"{self.name}: cannot be read: {error.strerror} {code}"
+            ) from None
+        finally:
+            os.close(handle)
+
+    def _recognised(self) -> str:
+        head = bytes(self.view[:HEAD])
+        if not head:
+            raise ReadError(f"{self.name}: the file is empty")
+        if head.startswith(b"\x89HDF\r\n"):
+            return "hdf5"
+        for beginnings, what, todo in _IMPOSTORS:
+            if head.startswith(beginnings):
+                raise ReadError(f"{self.name}: {what}, not a net; {todo}")
+        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16 with its mark
+            return "text"
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        if text.startswith(_HTML):
+            raise ReadError(
+                f"{self.name}: a web page, not a net; download the raw file instead of the page"
+                " that shows it"
+            )
+        # A binary message always has tags and lengths among these; a text may hold a stray escape
+        # code or an old editor's end-of-file mark.
+        return "binary" if _CONTROL.intersection(head) else "text"

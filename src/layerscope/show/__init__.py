@@ -1,0 +1,1 @@
+"""Nets and runs for people: tables, pictures, notebook and report."""

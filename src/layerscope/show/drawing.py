@@ -1,0 +1,96 @@
+"""Which picture a blob or a param gets: grid, plot with histogram, or probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.blobs import Blobs
+from layerscope.errors import UsageError
+from layerscope.measure.top import probability_blob
+from layerscope.net import Net, Param
+from layerscope.pictures import Picture, Plot, grid, histogram, probabilities, vector
+from layerscope.pictures.grid import Channels
+from layerscope.pictures.scale import Scale
+from layerscope.text import plural, printable, shape
+
+MOST_MATRIX = 1024  # a matrix with a longer side is shown by its distribution
+
+
+def blob_picture(
+    net: Net,
+    blobs: Blobs,
+    name: str,
+    *,
+    image: int = 0,
+    scale: Scale = "all",
+    labels: Sequence[str] | None = None,
+    as_image: bool = True,
+) -> Picture | Plot:
+    """The picture of one blob for one image of the batch.
+
+    Feature maps (N, C, H, W) become a grid, a vector its values and the histogram of those above
+    zero, the net's probabilities a wide plot with the top five named; an input that was fed from an
+    image is shown as that image, or as its channels when `as_image` is false.
+
+    Raises:
+        UnknownNameError: there is no such blob.
+        UsageError: the batch has no such image.
+    """
+    array = blobs[name]
+    fed = blobs.fed.get(name)
+    if as_image and fed is not None and fed.picture is not None:
+        return Picture(fed.picture, f"{printable(name)}: {fed.statement}")
+    title = f"{printable(name)} {shape(array.shape)}"
+    if array.ndim and not 0 <= image < len(array):
+        raise UsageError(f"image {image} of {plural(len(array), 'image')} in the batch")
+    one = array[image] if array.ndim > 1 else array
+    if array.ndim and len(array) > 1:
+        title += f", image {image} of {len(array)}"
+    if prod(one.shape[1:]) == 1:
+        if name == probability_blob(net):
+            return probabilities(one.ravel(), labels, title=title)
+        return vector(one.ravel(), title=title)
+    return grid(planes(one), scale, title=title)
+
+
+def planes(one: NDArray[Any]) -> NDArray[Any]:
+    """An image's share of a blob, (C, ...), as (n, H, W); 3-D maps are laid out slice by slice."""
+    if one.ndim <= 2:
+        return np.atleast_2d(one)[None]
+    return one.reshape(-1, *one.shape[-2:])
+
+
+def param_picture(
+    net: Net, layer: str, index: int = 0, *, scale: Scale = "all", limit: int | None = None
+) -> Picture | Plot:
+    """The picture of a layer's param: filters as tiles (in colour where they have three channels).
+
+    Raises:
+        UnknownNameError: the layer has no params, or does not exist.
+        UsageError: it has no param of that number.
+        ReadError: the net was opened without weights for it.
+    """
+    params: tuple[Param, ...] = net.params[layer]
+    if not 0 <= index < len(params):
+        raise UsageError(
+            f"layer {printable(layer)} has {plural(len(params), 'param')}, not {index}"
+        )
+    param = params[index]
+    title = f"{printable(param.name)} {shape(param.shape)}"
+    data = param.data
+    dims = tuple(d for d in param.shape if d != 1)
+    if len(param.shape) == 4 and prod(param.shape[2:]) > 1:
+        order: Channels = "BGR" if net.preprocessing.channels == "BGR" else "RGB"
+        return grid(data, scale, channels=order, title=title, limit=limit)
+    if len(param.shape) > 4:
+        return grid(data.reshape(-1, *param.shape[-2:]), scale, title=title, limit=limit)
+    if len(dims) == 2 and max(dims) <= MOST_MATRIX:
+        return grid(data.reshape(1, *dims), "signed" if scale == "all" else scale, title=title)
+    if len(dims) >= 2:
+        return histogram(data.ravel(), title=title)
+    return vector(data.ravel(), title=title)

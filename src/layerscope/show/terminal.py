@@ -1,0 +1,67 @@
+"""Tables and predictions as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from layerscope.measure.top import Guess
+from layerscope.show.table import Tables
+from layerscope.text import count, plural, printable, shape, size
+
+
+def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: str = "  ") -> str:
+    """Columns of text; those in `right` are aligned to the right."""
+    rows = [list(row) for row in rows]
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append((indent + "  ".join(cells)).rstrip())
+    return "\n".join(lines)
+
+
+def tables_text(found: Tables) -> str:
+    """The two tables with their totals."""
+    parts = [f"{printable(found.net)} ({found.format})", "", "activations"]
+    parts.append(aligned([(printable(r.blob, 60), shape(r.shape)) for r in found.activations]))
+    replaced = [printable(name, 60) for row in found.activations for name in row.before]
+    if replaced:
+        parts.append(
+            f"  and {plural(len(replaced), 'value')} from before an in-place layer: "
+            + ", ".join(replaced[:4])
+            + (" ..." if len(replaced) > 4 else "")
+        )
+    parts += ["", "params"]
+    rows = [
+        (
+            printable(r.layer, 60),
+            " ".join(shape(each) for each in r.shapes),
+            f"{r.weights:,} weights",
+            size(r.bytes),
+            f"{count(r.multiply_adds)} multiply-adds",
+        )
+        for r in found.params
+    ]
+    parts.append(aligned(rows, right=(2, 3, 4)) if rows else "  none")
+    totals = found.totals
+    parts += [
+        "",
+        f"total: {totals.weights:,} weights ({size(totals.weight_bytes)}),"
+        f" {count(totals.multiply_adds)} multiply-adds,"
+        f" {size(totals.activation_bytes)} of activations",
+    ]
+    return "\n".join(parts)
+
+
+def guesses_text(guesses: Sequence[Guess]) -> str:
+    """The most likely classes, a line each."""
+    rows = [
+        (f"{100 * g.value:6.2f} %", str(g.index), printable(g.label or "(no label)", 80))
+        for g in guesses
+    ]
+    return aligned(rows, right=(1,))

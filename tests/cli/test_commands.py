@@ -1,0 +1,286 @@
+"""Every command as a user types it: exit codes, one clear line, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from layerscope import cli
+from layerscope.demo import DEFINITION, WEIGHTS, images
+from layerscope.readers.caffe.write import write_caffemodel
+
+CAFFENET = Path(__file__).parent.parent / "nets" / "caffenet.prototxt"
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run a command line in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def call(*words: object) -> Result:
+        code = cli.run([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image of the size of the small net's input."""
+    path = tmp_path / "image.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_help_and_version(run) -> None:
+    assert run("--version").out.startswith("layerscope, version ")
+    top = run("-h")
+    assert top.code == 0
+    for name, command in cli.cli.commands.items():
+        assert name in top.out
+        found = run(name, "--help")
+        assert found.code == 0 and command.help and "Usage: layerscope " + name in found.out
+        assert run(name, "-h").out == found.out
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.help, f"{name} {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("command", ["shapes", "show", "report", "demo", "layers"])
+def test_unknown_option_and_missing_argument(run, command: str) -> None:
+    found = run(command, "--nonsense")
+    assert found.code == 2 and found.err.startswith("error: No such option") and not found.out
+
+
+def test_show_every_kind(run, small, image) -> None:
+    for words, name, caption in (
+        (["--blob", "conv1"], "conv1.png", "conv1 (1, 4, 7, 5): 4 of 4 shown, 7x5 each"),
+        (["--blob", "conv1@conv1", "--scale", "signed"], "conv1_conv1.png", "around zero"),
+        (["--blob", "data"], "data.png", "image.png 7x9, stretched to 7x9; BGR 0-255, minus"),
+        (["--blob", "fc2"], "fc2.png", "fc2 (1, 5)"),
+        (["--blob", "prob"], "prob.png", "prob (1, 5)"),
+        (["--param", "conv1"], "conv1.png", "conv1/0 (4, 3, 3, 3): 4 of 4 shown"),
+        (["--param", "conv1:1"], "conv1_1.png", "conv1/1 (4,)"),
+        (["--param", "fc2"], "fc2.png", "fc2/0 (5, 140): 1 of 1 shown"),
+    ):
+        found = run("show", *small, image, *words)
+        assert (found.code, found.err) == (0, ""), found.err
+        assert found.out.startswith(f"{name}: ") and caption in found.out
+        with Image.open(name) as picture:
+            assert picture.size[0] > 200
+    plain = run("show", *small, image, "--blob", "conv1", "--raw", "-o", "raw.png", "--json")
+    assert json.loads(plain.out)["written"] == "raw.png"
+    with Image.open("raw.png") as picture:
+        assert picture.size == (2 * 5 + 1, 2 * 7 + 1)
+    assert run("show", *small, image, "--blob", "prob", "-o", "p.svg").code == 0
+    assert "<svg" in Path("p.svg").read_text()
+
+
+def test_options_change_what_is_fed(run, small, image) -> None:
+    words = ["show", *small, image, "--blob", "data", "--channels", "RGB", "--scale-input", "0.5"]
+    assert "RGB 0-255, minus the mean (123, 117, 104), times 0.5 (as the opt" in run(*words).out
+    found = run(*words, "--mean", "1,2,3", "--fit", "crop")
+    assert "cropped from the middle to 7x9; RGB 0-255, minus the mean (1, 2, 3)" in found.out
+    np.save("mean.npy", np.ones((3, 4, 4), np.float32))
+    assert "minus a mean image (3, 4, 4)" in run(*words, "--mean", "mean.npy").out
+    bad = run(*words, "--mean", "1,x")
+    assert bad.code == 2 and "neither numbers (104,117,123) nor a file" in bad.err
+
+
+def test_labels_beside_the_net(run, small, image) -> None:
+    (small[0].parent / "labels.txt").write_text("ant\nbee\ncat\ndog\n$x^2$ </script>\n")
+    assert run("report", *small, image, "-o", "r.html").code == 0
+    page = Path("r.html").read_text()
+    assert "bee" in page and "</script>" not in page and "&lt;/script&gt;" in page
+
+
+def test_report(run, small, image) -> None:
+    found = run("report", *small, image)
+    assert found.code == 0 and found.out.startswith("image.html: 5 layers, ")
+    again = run("report", *small, image, "--json", "-o", "x.html")
+    assert json.loads(again.out)["bytes"] == Path("x.html").stat().st_size
+
+
+def test_layers(run) -> None:
+    found = json.loads(run("layers", "--json").out)
+    assert {"type": "LRN", "family": "normalization"}.items() <= found[8].items() or any(
+        each["type"] == "LRN" and each["family"] == "normalization" for each in found
+    )
+    assert all(each["source"].startswith("caffe/src/caffe/layers/") for each in found)
+    assert "Convolution" in run("layers").out
+
+
+def test_swapped_files_are_put_right(run, small, image) -> None:
+    found = run("shapes", small[1], small[0])
+    assert found.code == 0 and "(4, 3, 3, 3)" in found.out
+    assert "small.caffemodel holds the weights and small.prototxt the definition" in found.err
+
+
+def page_as_prototxt(folder: Path) -> list[object]:
+    (folder / "deploy.prototxt").write_text("\n<!DOCTYPE html>\n<html><body>net</body></html>")
+    return ["shapes", folder / "deploy.prototxt"]
+
+
+def cut_caffemodel(folder: Path) -> list[object]:
+    (folder / "cut.caffemodel").write_bytes(WEIGHTS.read_bytes()[:100_000])
+    return ["shapes", DEFINITION, folder / "cut.caffemodel"]
+
+
+def weights_that_do_not_fit(folder: Path) -> list[object]:
+    write_caffemodel(
+        folder / "w.caffemodel", "", [("fc6", "", [np.zeros((4096, 6400), "f"), np.zeros(4096)])]
+    )
+    return ["shapes", CAFFENET, folder / "w.caffemodel"]
+
+
+def layers_without_weights(folder: Path) -> list[object]:
+    write_caffemodel(
+        folder / "w.caffemodel", "", [("fc8", "", [np.zeros((1000, 4096), "f"), np.zeros(1000)])]
+    )
+    return ["report", CAFFENET, folder / "w.caffemodel", images()["cat"], "-o", folder / "r.html"]
+
+
+def no_image(folder: Path) -> list[object]:
+    (folder / "cat.jpg").write_text("no image at all")
+    return ["report", DEFINITION, WEIGHTS, folder / "cat.jpg", "-o", folder / "r.html"]
+
+
+def huge_image(folder: Path) -> list[object]:
+    Image.new("1", (10_000, 10_000)).save(folder / "huge.png")
+    return ["report", DEFINITION, WEIGHTS, folder / "huge.png", "-o", folder / "r.html"]
+
+
+def unknown_type(folder: Path) -> list[object]:
+    (folder / "n.prototxt").write_text('layer { name: "norm1" type: "LRM" top: "a" }')
+    return ["shapes", folder / "n.prototxt"]
+
+
+def wrong_blob(folder: Path) -> list[object]:
+    return ["show", DEFINITION, WEIGHTS, images()["cat"], "--blob", "conv9"]
+
+
+def unwritable(folder: Path) -> list[object]:
+    return ["report", DEFINITION, WEIGHTS, images()["cat"], "-o", folder / "none" / "r.html"]
+
+
+def two_texts(folder: Path) -> list[object]:
+    shutil.copy(DEFINITION, folder / "a.prototxt")
+    return ["shapes", DEFINITION, folder / "a.prototxt"]
+
+
+BAD = [
+    (lambda f: ["shapes", f / "none.prototxt"], 2, "none.prototxt: no such file"),
+    (lambda f: ["shapes", f], 6, "a folder; a net is a file"),
+    (page_as_prototxt, 3, "deploy.prototxt: a web page, not a net; download the raw file"),
+    (cut_caffemodel, 3, "cut.caffemodel @"),
+    (weights_that_do_not_fit, 3,
+     'layer "fc6": the definition says (4096, 9216), w.caffemodel has (4096, 6400)'),
+    (layers_without_weights, 2,
+     "7 of 8 layers with params have no weights (conv1, conv2, conv3, conv4 and 3 more)"),
+    (no_image, 3, "cat.jpg: not an image that is read here"),
+    (huge_image, 5, "huge.png: 10000x10000 is 100 million pixels; the limit is 50 million"),
+    (unknown_type, 4, 'n.prototxt:1:28: layer "norm1" has type "LRM"; '),
+    (wrong_blob, 2, 'blob "conv9" is not in net "layerscope-demo" ('),
+    (unwritable, 6, "none"),
+    (two_texts, 3, "a.prototxt: a text definition, but the weights should stand here"),
+    (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME or --param LAYER"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--blob", "conv1"], 2, "show --blob needs an image"),
+    (lambda f: ["show", DEFINITION, "--param", "conv1"], 3, "has no weights"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:7"], 2, "has 2 params, not 7"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "c", "-o", "x.bmpx"], 2, "not in net"),
+    (lambda f: ["report", DEFINITION, WEIGHTS], 2, "report needs an image"),
+    (lambda f: ["report"], 2, "report takes NET [WEIGHTS] [IMAGE], 0 files are given"),
+    (lambda f: ["demo", "--image", f / "none.jpg"], 2, "none.jpg: no such file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "message"), BAD, ids=[f"{i}-{b[2][:24]}" for i, b in enumerate(BAD)]
+)
+def test_bad_input(run, tmp_path: Path, make, code: int, message: str) -> None:
+    words = make(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    found = run(*words)
+    assert message in found.err, found.err
+    assert found.code == code
+    assert found.out == "" and found.err.startswith("error: ") and found.err.count("\n") == 1
+    assert len(found.err) <= 301 and found.err.rstrip("\n").isprintable()
+    assert sorted(tmp_path.rglob("*")) == before, "something half-written is left"
+
+
+def test_an_existing_page_survives_a_failed_run(run, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    page.write_text("the old page")
+    assert run(*no_image(tmp_path)).code == 3
+    assert page.read_text() == "the old page"
+
+
+def test_missing_weights_are_said(run, tmp_path: Path) -> None:
+    words = layers_without_weights(tmp_path)
+    found = run("shapes", *words[1:3])
+    assert "note: 1 of 8 layers have weights in w.caffemodel; missing: conv1, conv2" in found.err
+
+
+def test_our_own_fault_is_one_line_too(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.show import table
+
+    def broken(net: object) -> None:
+        raise RuntimeError("oops\nsecond line")
+
+    monkeypatch.setattr(table, "tables", broken)
+    found = run("shapes", DEFINITION)
+    assert found.code == 70
+    assert found.err == (
+        "error: a fault in layerscope itself (RuntimeError: oops second line); --debug shows where\n"
+    )
+    with pytest.raises(RuntimeError, match="oops"):
+        run("shapes", DEFINITION, "--debug")
+
+
+def test_interrupted(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.show import table
+
+    def stop(net: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table, "tables", stop)
+    assert run("shapes", DEFINITION).code == 130
+
+
+def test_hostile_names_reach_the_terminal_escaped(run, tmp_path: Path) -> None:
+    path = tmp_path / "n.prototxt"
+    path.write_text(
+        'name: "\\033[31mred" layer { name: "a\\r\\nb" type: "Input" top: "\\342\\200\\256x"'
+        " input_param { shape { dim: 1 dim: 2 } } }"
+    )
+    found = run("shapes", path)
+    assert found.code == 0
+    assert all(line.isprintable() for line in found.out.splitlines())
+    assert "\\x1b[31mred" in found.out and "\\u202ex" in found.out
+
+
+def test_demo(run) -> None:
+    found = run("demo")
+    assert (found.code, found.err) == (0, "")
+    assert "conv1" in found.out and "most likely" in found.out
+    written = sorted(path.name for path in Path("demo-out").iterdir())
+    assert written == [
+        "conv1-filters.png", "conv1-maps.png", "fc6-values.png", "pool5-maps.png",
+        "prob-classes.png", "report.html",
+    ]  # fmt: skip
+    as_json = json.loads(run("demo", "--json", "-o", "other").out)
+    assert as_json["top"][0]["value"] > 0.5

@@ -1,0 +1,135 @@
+"""Capturing every blob changes no value, and every in-place write is kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import layerscope as ls
+from closeness import assert_blob_close
+from readers.caffe.layers.test_golden import KNOWN, fed, opened
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
+def test_captured_equals_plain(case: Path) -> None:
+    """The plain run asks for the outputs alone, so the optimizer may fuse what lies between."""
+    net = opened(case)
+    captured, plain = net.run(fed(case)), net.run(fed(case), net.outputs)
+    assert set(plain) == set(net.outputs) <= set(captured)
+    for name in plain:
+        assert_blob_close(captured[name], plain[name], f"{case.name}/{name}", tolerance=2e-6)
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
+def test_captured_equals_unoptimized(case: Path) -> None:
+    """A second opinion: each blob by itself, computed by a session with no optimizer at all."""
+    import onnxruntime as ort
+
+    from layerscope.engine import onnxruntime as engine
+
+    net, inputs = opened(case), fed(case)
+    captured = net.run(inputs)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    values = list(dict.fromkeys(node.output[0] for node in net.graph.nodes))
+    if not values:
+        return
+    model = engine.model(net, values)
+    inline = {t.name for t in model.graph.initializer if not t.external_data}
+    arrays = {n: a for n, a in net.graph.tensors.items() if a is not None and n not in inline}
+    held = [ort.OrtValue.ortvalue_from_numpy(np.array(a)) for a in arrays.values()]
+    if held:
+        options.add_external_initializers(list(arrays), held)
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    plain = dict(zip(values, session.run(values, inputs), strict=True))
+    for name, blob in net.blobs.items():
+        if blob.value in plain:
+            assert_blob_close(captured[name], plain[blob.value], f"{case.name}/{name}", 2e-6)
+
+
+def test_values_from_before_an_in_place_layer(small: tuple[Path, Path]) -> None:
+    net = ls.open(*small)
+    blobs = net.run(np.random.default_rng(0).normal(size=(2, 3, 9, 7)))
+    assert list(blobs) == ["data", "conv1@conv1", "conv1", "fc2", "prob"]
+    assert blobs["conv1@conv1"].min() < 0
+    np.testing.assert_array_equal(np.maximum(blobs["conv1@conv1"], 0), blobs["conv1"])
+    np.testing.assert_array_equal(blobs["conv1@relu1"], blobs["conv1"])
+    assert "conv1@relu1" in blobs and "conv2" not in blobs
+
+
+def test_chain_of_in_place_writes(tmp_path: Path) -> None:
+    definition = tmp_path / "chain.prototxt"
+    definition.write_text("""
+        layer { name: "in" type: "Input" top: "x"
+                input_param { shape { dim: 1 dim: 2 dim: 3 dim: 5 } } }
+        layer { name: "s" type: "Scale" bottom: "x" top: "x" scale_param { filler { value: -2 } } }
+        layer { name: "r" type: "ReLU" bottom: "x" top: "x" }
+        layer { name: "d" type: "Dropout" bottom: "x" top: "x" }
+        layer { name: "f" type: "Flatten" bottom: "x" top: "y" }
+    """)
+    net = ls.open(definition)
+    x = np.arange(-15, 15, dtype=np.float32).reshape(1, 2, 3, 5)
+    blobs = net.run(x, allow_missing=True)
+    assert list(blobs) == ["x@in", "x@s", "x@r", "x", "y"]
+    np.testing.assert_array_equal(blobs["x@in"], x)
+    np.testing.assert_array_equal(blobs["x@s"], -2 * x)
+    np.testing.assert_array_equal(blobs["x@r"], np.maximum(-2 * x, 0))
+    np.testing.assert_array_equal(blobs["x"], blobs["x@r"])
+    np.testing.assert_array_equal(blobs["y"], blobs["x"].reshape(1, -1))
+
+
+def test_batch_is_free(small: tuple[Path, Path]) -> None:
+    net = ls.open(*small)
+    images = np.random.default_rng(1).normal(size=(7, 3, 9, 7)).astype(np.float32)
+    seven = net.run(images)
+    for i in (0, 6):
+        one = net.run(images[i])
+        for name in one:
+            assert one[name].shape == (1, *net.blobs[name].shape[1:])
+            assert_blob_close(one[name][0], seven[name][i], name)
+
+
+def test_chosen_blobs_only(small: tuple[Path, Path]) -> None:
+    net = ls.open(*small)
+    image = np.zeros((3, 9, 7), np.float32)
+    assert list(net.run(image, ["fc2", "conv1@relu1"])) == ["fc2", "conv1"]
+    with pytest.raises(ls.errors.UnknownNameError, match=r'blob "fc3" is not in net "small" \(5'):
+        net.run(image, ["fc3"])
+    with pytest.raises(ls.errors.UsageError, match="a list of names"):
+        net.run(image, "fc2")
+
+
+def test_without_weights_nothing_runs(small: tuple[Path, Path]) -> None:
+    net = ls.open(small[0])
+    image = np.ones((3, 9, 7), np.float32)
+    with pytest.raises(ls.errors.UsageError, match=r"2 of 2 layers with params.*conv1, fc2"):
+        net.run(image)
+    filled = net.run(image, allow_missing=True)
+    assert filled["conv1@conv1"].std() > 0
+    np.testing.assert_array_equal(filled["prob"], net.run(image, allow_missing=True)["prob"])
+
+
+def test_too_large_for_memory(small: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.engine import onnxruntime as engine
+
+    net = ls.open(*small)
+    monkeypatch.setattr(engine, "_available_memory", lambda: 1000)
+    with pytest.raises(ls.errors.LimitError, match=r"need 3\.\d+ kB, 1 kB of memory are free"):
+        net.run(np.zeros((2, 3, 9, 7), np.float32))
+
+
+def test_sessions_are_kept_and_bounded(small: tuple[Path, Path]) -> None:
+    from layerscope.engine import onnxruntime as engine
+
+    net = ls.open(*small)
+    image = np.zeros((3, 9, 7), np.float32)
+    for wanted in (["fc2"], ["prob"], ["conv1"], ["fc2"]):
+        net.run(image, wanted)
+    assert len(engine._sessions[net]) == engine.KEPT_SESSIONS
+    first = engine._sessions[net][("fc2",)]
+    net.run(image, ["fc2"])
+    assert engine._sessions[net][("fc2",)] is first

@@ -1,0 +1,69 @@
+"""What BVLC Caffe computed, case by case, and that no registered type goes without a case."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from closeness import assert_blob_close
+from conftest import GOLDEN
+
+import layerscope as ls
+from layerscope.readers.caffe.registry import layer_types, v1_names
+
+
+def types_of(case: Path) -> set[str]:
+    text = (case / "net.prototxt").read_text()
+    without_fillers = re.sub(r"_filler\s*{[^}]*}", "", text)
+    names = re.findall(r'type: *"?([A-Za-z0-9_]+)"?', without_fillers)
+    return {v1_names().get(name, name) for name in names}
+
+
+KNOWN = [case for case in GOLDEN if types_of(case) <= set(layer_types())]
+UNKNOWN = [case for case in GOLDEN if case not in KNOWN]
+
+
+def fed(case: Path) -> dict[str, np.ndarray]:
+    with np.load(case / "golden.npz") as golden:
+        return {name[3:]: golden[name] for name in golden.files if name.startswith("in/")}
+
+
+def opened(case: Path) -> ls.Net:
+    weights = case / "net.caffemodel"
+    return ls.open(case / "net.prototxt", weights if weights.exists() else None)
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
+@pytest.mark.source("BVLC Caffe 1.0.0, CPU")
+def test_equals_caffe(case: Path) -> None:
+    net = opened(case)
+    blobs = net.run(fed(case))
+    compared = 0
+    with np.load(case / "golden.npz") as golden:
+        for name in golden.files:
+            kind, _, rest = name.partition("/")
+            if kind == "out":
+                assert_blob_close(blobs[rest], golden[name], f"{case.name}/{rest}")
+                assert net.blobs[rest].shape == golden[name].shape
+                compared += 1
+            elif kind == "param":
+                layer, _, index = rest.rpartition("/")
+                np.testing.assert_array_equal(net.params[layer][int(index)].data, golden[name])
+    assert compared
+
+
+@pytest.mark.parametrize("case", UNKNOWN, ids=lambda case: case.name)
+def test_a_type_that_is_not_known_says_so(case: Path) -> None:
+    with pytest.raises(ls.errors.UnsupportedError, match=r'has type "\w+"; \d+ types are known'):
+        opened(case)
+
+
+def test_every_type_has_a_case() -> None:
+    covered = set().union(*(types_of(case) for case in GOLDEN))
+    assert set(layer_types()) <= covered, set(layer_types()) - covered
+
+
+def test_all_cases_are_here() -> None:
+    assert len(GOLDEN) == 75

@@ -1,0 +1,185 @@
+"""Google's protobuf as a second opinion: its message classes, built from our own schema table."""
+
+from __future__ import annotations
+
+import math
+import struct
+from functools import cache
+from typing import Any
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message as Foreign
+from hypothesis import strategies as st
+
+from layerscope.readers.caffe.message import Message
+from layerscope.readers.caffe.messages import ENUMS, MESSAGES
+from layerscope.readers.caffe.schema import FLOATS, Field, enum_type, message_type
+from layerscope.readers.caffe.wire import Runs, float_array
+
+_PACKAGE = "layerscope.test"
+_PROTO = descriptor_pb2.FieldDescriptorProto
+
+
+@cache
+def _pool() -> descriptor_pool.DescriptorPool:
+    file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package=_PACKAGE, syntax="proto2")
+    for name in ENUMS:
+        # One message around each enum: protobuf's enum values share the scope of their enum.
+        enum = file.message_type.add(name=f"{name}Scope").enum_type.add(name=name)
+        for word, number in enum_type(name).numbers.items():
+            enum.value.add(name=word, number=number)
+    for name in MESSAGES:
+        kind = file.message_type.add(name=name)
+        for field in message_type(name).fields.values():
+            _describe(kind.field.add(), field)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+def _describe(into: descriptor_pb2.FieldDescriptorProto, field: Field) -> None:
+    into.name, into.number = field.name, field.number
+    into.label = _PROTO.LABEL_REPEATED if field.repeated else _PROTO.LABEL_OPTIONAL
+    into.type = getattr(_PROTO, f"TYPE_{field.kind.upper()}")
+    if field.kind == "message":
+        into.type_name = f".{_PACKAGE}.{field.type_name}"
+    elif field.kind == "enum":
+        into.type_name = f".{_PACKAGE}.{field.type_name}Scope.{field.type_name}"
+    if field.packed:
+        into.options.packed = True
+
+
+def foreign(kind: str) -> Foreign:
+    """An empty message of google.protobuf."""
+    found = _pool().FindMessageTypeByName(f"{_PACKAGE}.{kind}")
+    message: Foreign = message_factory.GetMessageClass(found)()
+    return message
+
+
+def plain_foreign(message: Foreign) -> dict[str, Any]:
+    """A google.protobuf message as a dict of the fields that it states."""
+    found = {}
+    for descriptor, value in message.ListFields():
+        field = message_type(message.DESCRIPTOR.name).fields[descriptor.name]
+        found[field.name] = _plain(field, value, _foreign_value)
+    return found
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """One of our messages as a dict of the fields that it states; empty lists are left out."""
+    found = {}
+    for field, value in message.given():
+        if not field.repeated or len(value):
+            found[field.name] = _plain(field, value, _own_value)
+    return found
+
+
+def _plain(field: Field, value: Any, one: Any) -> Any:
+    if not field.repeated:
+        return one(field, value)
+    if field.kind in FLOATS:
+        value = float_array(value if isinstance(value, (Runs, np.ndarray)) else list(value))
+    return [one(field, each) for each in value]
+
+
+def _foreign_value(field: Field, value: Any) -> Any:
+    if field.kind == "message":
+        return plain_foreign(value)
+    if field.kind == "enum":
+        return field.enum.names[value]
+    return _scalar(field, value)
+
+
+def _own_value(field: Field, value: Any) -> Any:
+    return plain(value) if field.kind == "message" else _scalar(field, value)
+
+
+def _scalar(field: Field, value: Any) -> Any:
+    if field.kind == "float":
+        return _bits32(value)
+    if field.kind == "double":
+        return "nan" if math.isnan(value) else struct.pack("<d", value)
+    if field.kind == "bytes":
+        return bytes(value)
+    return value
+
+
+def _bits32(value: float) -> Any:
+    """The value as the float32 that Caffe holds; every not-a-number is the same one."""
+    if math.isnan(value):
+        return "nan"
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:  # beyond float32: infinite there
+        return struct.pack("<f", math.copysign(math.inf, value))
+
+
+# --- random messages, as trees of plain values ---
+
+_NUMBERS = {
+    "int32": st.integers(-(2**31), 2**31 - 1),
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "uint32": st.integers(0, 2**32 - 1),
+    "float": st.floats(width=32),
+    "double": st.floats(),
+    "bool": st.booleans(),
+    "string": st.text(max_size=8),
+    "bytes": st.binary(max_size=8),
+}
+
+
+@st.composite
+def trees(draw: st.DrawFn, kind: str, depth: int = 3) -> dict[str, Any]:
+    """Some fields of a message with random values, as a dict."""
+    fields = [f for f in message_type(kind).fields.values() if depth or f.kind != "message"]
+    if not fields:
+        return {}
+    chosen = draw(st.lists(st.sampled_from(fields), max_size=5, unique_by=lambda f: f.name))
+    found = {}
+    for field in chosen:
+        one = _value(field, depth)
+        found[field.name] = draw(st.lists(one, min_size=1, max_size=4) if field.repeated else one)
+    return found
+
+
+def _value(field: Field, depth: int) -> st.SearchStrategy[Any]:
+    if field.kind == "message":
+        return trees(field.type_name, depth - 1)
+    return (
+        st.sampled_from(list(field.enum.numbers)) if field.kind == "enum" else _NUMBERS[field.kind]
+    )
+
+
+def own(kind: str, tree: dict[str, Any]) -> Message:
+    """The tree as one of our messages."""
+    message = Message(message_type(kind))
+    for name, value in tree.items():
+        field = message_type(kind).fields[name]
+        if field.kind == "message":
+            inner = [own(field.type_name, each) for each in (value if field.repeated else [value])]
+            value = inner if field.repeated else inner[0]
+        message.set(name, value)
+    return message
+
+
+def fill(message: Foreign, tree: dict[str, Any]) -> Foreign:
+    """Put the tree into a google.protobuf message."""
+    fields = message_type(message.DESCRIPTOR.name).fields
+    for name, value in tree.items():
+        field = fields[name]
+        if field.kind == "message":
+            for each in value if field.repeated else [value]:
+                inner = getattr(message, name)
+                inner = inner.add() if field.repeated else inner
+                inner.SetInParent() if not field.repeated else None
+                fill(inner, each)
+            continue
+        if field.kind == "enum":
+            numbers = field.enum.numbers
+            value = [numbers[v] for v in value] if field.repeated else numbers[value]
+        if field.repeated:
+            getattr(message, name).extend(value)
+        else:
+            setattr(message, name, value)
+    return message

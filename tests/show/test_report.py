@@ -1,0 +1,166 @@
+"""The page: whole, quiet, and the same document whatever the names in the file are."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import layerscope as ls
+from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
+from layerscope.measure.top import read_labels
+
+
+class Page(HTMLParser):
+    """Tags with their attribute names, attribute values, and texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.values: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.inside: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        self.values += [(tag, name, value or "") for name, value in attrs]
+        self.inside.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def demo_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "cat.html"
+    net = ls.open(DEFINITION, WEIGHTS)
+    assert ls.report(net, images()["cat"], path, labels=read_labels(LABELS)) == path
+    return path.read_text("utf-8")
+
+
+def test_every_layer_is_there(demo_page: str) -> None:
+    page = Page(demo_page)
+    net = ls.open(DEFINITION, WEIGHTS)
+    for i, layer in enumerate(net.layers):
+        assert ("section", "id", f"layer{i}") in page.values
+        assert ("a", "href", f"#layer{i}") in page.values
+        assert layer.name in page.words
+    words = " ".join(page.words)
+    assert "stretched to 227x227; BGR 0-255, minus the mean" in words
+    assert "48 of 48 shown" in words and "(64, 24, 5, 5) (64,)" in words
+    assert "cat" in words
+
+
+def test_it_asks_for_nothing(demo_page: str) -> None:
+    page = Page(demo_page)
+    assert "default-src 'none'" in demo_page.split("<title>")[0]
+    for tag, name, value in page.values:
+        if name == "src":
+            assert value.startswith("data:image/png;base64,")
+        if name == "href":
+            assert value.startswith("#")
+        assert not name.startswith("on"), f"{tag} {name}"
+    assert not {"script", "link", "iframe", "object", "form", "base"} & {t for t, _ in page.tags}
+    assert "http://" not in demo_page and "https://" not in demo_page and "url(" not in demo_page
+
+
+def test_its_pictures_are_whole_and_described(demo_page: str) -> None:
+    page = Page(demo_page)
+    sources = [value for tag, name, value in page.values if (tag, name) == ("img", "src")]
+    assert len(sources) > 30
+    for source in sources:
+        with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as picture:
+            picture.load()
+            assert min(picture.size) > 10
+    described = [value for tag, name, value in page.values if (tag, name) == ("img", "alt")]
+    assert len(described) == len(sources) and all(described)
+
+
+def net_with_names(folder: Path, names: list[str], stem: str) -> ls.Net:
+    quoted = ["".join(f"\\{byte:03o}" for byte in name.encode("utf-8")) for name in names]
+    path = folder / f"{stem}.prototxt"
+    path.write_text(
+        f'name: "{quoted[0]}"\n'
+        f'layer {{ name: "{quoted[1]}" type: "Input" top: "{quoted[2]}"'
+        " input_param { shape { dim: 1 dim: 3 dim: 9 dim: 7 } } }\n"
+        f'layer {{ name: "{quoted[3]}" type: "Convolution" bottom: "{quoted[2]}" top: "{quoted[3]}"'
+        " convolution_param { num_output: 4 kernel_size: 3 } }\n"
+        f'layer {{ name: "r{quoted[3]}" type: "ReLU" bottom: "{quoted[3]}" top: "{quoted[3]}" }}\n'
+        f'layer {{ name: "f" type: "InnerProduct" bottom: "{quoted[3]}" top: "f{quoted[1]}"'
+        " inner_product_param { num_output: 3 } }\n"
+        f'layer {{ name: "p" type: "Softmax" bottom: "f{quoted[1]}" top: "p{quoted[2]}" }}\n'
+    )
+    return ls.open(path).filled()
+
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "<!--", "-->", "]]>", "</style>", "</title>", "&lt;b&gt;", "javascript:alert(1)",
+    "‮evil", "\x1b[31m", "a\nb", "\x00", "\u2028", "﻿", "data:text/html,x", "{{7*7}}", "$x$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_make_the_same_document(tmp_path: Path, name: str) -> None:
+    """Tags and attribute names do not depend on what a file's names say."""
+    pages = []
+    for stem, names in (
+        ("plain", ["a0", "a1", "a2", "a3"]),
+        ("hostile", [name, f"{name}1", f"{name}2", f"{name}3"]),
+    ):
+        net = net_with_names(tmp_path, names, stem)
+        labels = [f"{names[0]} label", "b", "c"]
+        path = tmp_path / f"{stem}.html"
+        ls.report(net, np.ones((3, 9, 7), np.float32), path, labels=labels)
+        pages.append(Page(path.read_text("utf-8")))
+    plain, hostile = pages
+    assert hostile.tags == plain.tags
+    for (tag, attribute, value), (_, _, other) in zip(plain.values, hostile.values, strict=True):
+        if attribute not in ("alt", "src", "style"):
+            assert value == other, f"{tag} {attribute}"
+    assert all(c.isprintable() or c == "\n" for word in hostile.words for c in word)
+
+
+def test_nets_of_other_shapes(tmp_path: Path) -> None:
+    """Blobs with one, two, three and five axes, one number, and NaN."""
+    path = tmp_path / "n.prototxt"
+    path.write_text("""
+        layer { name: "v" type: "Input" top: "v" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 dim: 6 } } }
+        layer { name: "s" type: "Input" top: "s" input_param { shape { dim: 7 } } }
+        layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 2 dim: 3 dim: 8 } } }
+        layer { name: "o" type: "Input" top: "o" input_param { shape { dim: 1 } } }
+        layer { name: "c" type: "Convolution" bottom: "v" top: "c" convolution_param { num_output: 2 kernel_size: 2 } }
+        layer { name: "r" type: "ReLU" bottom: "t" top: "t" }
+    """)
+    net = ls.open(path).filled()
+    random = np.random.default_rng(0)
+    feeds = {name: random.normal(size=net.graph.shapes[name]) for name in net.inputs}
+    feeds["t"][0, 0, 0] = np.nan
+    feeds["o"][:] = np.inf
+    ls.report(net, feeds, tmp_path / "n.html")
+    page = Page((tmp_path / "n.html").read_text())
+    words = " ".join(page.words)
+    assert "1 NaN or infinite" in words and "(2, 3, 4, 5, 6)" in words
+
+
+def test_progress_is_told(tmp_path: Path, small: tuple[Path, Path]) -> None:
+    told: list[tuple[int, int, str]] = []
+    ls.report(
+        ls.open(*small), np.ones((3, 9, 7), np.float32), tmp_path / "x.html",
+        progress=lambda done, total, name: told.append((done, total, name)),
+    )  # fmt: skip
+    assert told[0] == (0, 5, "data") and told[-1] == (5, 5, "")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, small: tuple[Path, Path]) -> None:
+    with pytest.raises(ls.errors.SystemFaultError):
+        ls.report(ls.open(*small), np.ones((3, 9, 7), np.float32), tmp_path / "no" / "x.html")

@@ -1,0 +1,76 @@
+"""What the docs say is run: commands, Python, links, lists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from layerscope import cli
+from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the README speaks of."""
+    shutil.copy(DEFINITION, tmp_path / "deploy.prototxt")
+    shutil.copy(WEIGHTS, tmp_path / "weights.caffemodel")
+    shutil.copy(LABELS, tmp_path / "labels.txt")
+    shutil.copy(images()["cat"], tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMMANDS = [
+    line.split("#")[0].strip() for line in README.splitlines() if line.startswith("layerscope ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme(here: Path, command: str) -> None:
+    words = shlex.split(command)[1:]
+    assert cli.run(words) == 0
+    if "-o" in words:
+        assert (here / words[words.index("-o") + 1]).stat().st_size > 1000
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 4
+    for name in cli.cli.commands:
+        assert f"`layerscope {name}" in README, f"{name} is not in the README"
+
+
+def test_python_of_the_readme(here: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert (here / "filters.png").exists() and (here / "cat.html").exists()
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES:
+        for target in re.findall(r"\bmake ([a-z]+)\b`", page.read_text()):
+            assert target in targets, f"{page.name}: make {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_exit_codes_of_the_readme() -> None:
+    from layerscope import errors
+
+    text = " ".join(README.split())
+    assert "0 ok, 2 usage, 3 damaged file, 4 valid but not supported, 5 a limit" in text
+    for number in (errors.UsageError, errors.ReadError, errors.UnsupportedError):
+        assert f"{number.exit_code} " in text
