@@ -34,7 +34,7 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
     return {
         "opening": [lambda: opening.measure(files("caffenet"), quick=quick)],
         "cold_start": [lambda: cold_start.measure(files("caffenet"), quick=quick)],
-        "overhead": [added("small", 2000), added("caffenet", 200)],
+        "overhead": [added("small", 150), added("caffenet", 100)],
         "capture": [
             *(captured("caffenet", batch, capture.GOAL) for batch in (1, 10, 50)),
             *(captured("googlenet", batch, None) for batch in (1, 10)),

@@ -50,7 +50,8 @@ def _smooth(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     sums = np.pad(batch, ((0, 0), (0, 0), (side, 0), (side, 0)), mode="wrap").cumsum(2).cumsum(3)
     inner = sums[..., side:, side:] - sums[..., :-side, side:]
     inner = inner - sums[..., side:, :-side] + sums[..., :-side, :-side]
-    return inner / side
+    smooth: npt.NDArray[np.float32] = inner / side
+    return smooth
 
 
 def _ours(maps: Maps) -> int:

@@ -6,7 +6,7 @@ import gc
 
 from benchmarks.nets import NetFiles, images
 from benchmarks.sessions import Bare, last_value
-from benchmarks.timing import Figure, rounds
+from benchmarks.timing import SETTLED, Figure, rounds
 
 GOAL_MS, GOAL_SHARE = 1.0, 0.02
 
@@ -19,7 +19,8 @@ def measure(files: NetFiles, *, quick: bool, count: int) -> list[Figure]:
     last = net.outputs[-1]
     bare = Bare(net, (last_value(net),)).call({net.inputs[0]: array})
     count = max(5, count // 10) if quick else count
-    found = rounds({"bare": bare, "run": lambda: net.run(array, [last])}, count)
+    works = {"bare": bare, "run": lambda: net.run(array, [last])}
+    found = rounds(works, count, pause=SETTLED)
     call = 1e3 * found.median("bare")
     return [
         Figure(

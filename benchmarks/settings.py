@@ -13,7 +13,7 @@ import onnxruntime as ort
 import layerscope as ls
 from benchmarks.nets import Floats, NetFiles, images
 from benchmarks.sessions import Bare, captured_values, last_value
-from benchmarks.timing import Figure, Work, rounds
+from benchmarks.timing import SETTLED, Figure, Work, rounds
 
 Setting = Callable[[ort.SessionOptions], object]
 
@@ -39,7 +39,7 @@ def measure(files: NetFiles, batch: int, *, quick: bool) -> list[Figure]:
     net = files.open()
     array = images(net, batch)
     plain = Bare(net, (last_value(net),)).call({net.inputs[0]: array})
-    count = 5 if quick else max(15, 150 // batch)
+    count = 5 if quick else max(15, 40 // batch)
     figures = []
     for name, setting in SETTINGS.items():
         options = ort.SessionOptions()
@@ -56,7 +56,7 @@ def measure(files: NetFiles, batch: int, *, quick: bool) -> list[Figure]:
 
 
 def _compared(name: str, work: Work, plain: Work, count: int) -> list[Figure]:
-    found = rounds({"plain": plain, "tried": work}, count)
+    found = rounds({"plain": plain, "tried": work}, count, pause=SETTLED)
     return [
         Figure(name, found.ratio("tried", "plain"), "x",
                note=f"{1e3 * found.median('tried'):.4g} ms, {count} pairs")

@@ -13,6 +13,10 @@ from statistics import median
 
 Work = Callable[[], object]
 
+# The threads of an ONNX Runtime session go on spinning for up to 50 ms after a run.  On two cores
+# that would slow the next session down, and make calling one session twice look fast.
+SETTLED = 0.08
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -66,17 +70,19 @@ class Rounds:
         return median(mine - theirs for mine, theirs in pairs)
 
 
-def rounds(works: Mapping[str, Work], count: int, warm: int = 2) -> Rounds:
+def rounds(works: Mapping[str, Work], count: int, warm: int = 2, pause: float = 0) -> Rounds:
     """Run every kind of work once a round.
 
     Args:
         works: name to work, in the order of a round.
         count: rounds that are measured.
         warm: rounds before them that are not.
+        pause: seconds of rest before each; see `SETTLED`.
     """
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for number in range(-warm, count):
         for name, work in works.items():
+            time.sleep(pause)
             taken = once(work)
             if number >= 0:
                 seconds[name].append(taken)

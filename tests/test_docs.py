@@ -74,3 +74,9 @@ def test_exit_codes_of_the_readme() -> None:
     assert "0 ok, 2 usage, 3 damaged file, 4 valid but not supported, 5 a limit" in text
     for number in (errors.UsageError, errors.ReadError, errors.UnsupportedError):
         assert f"{number.exit_code} " in text
+
+
+def test_the_page_of_layer_types_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    """Mend with: layerscope layers --markdown > docs/layers.md"""
+    assert cli.run(["layers", "--markdown"]) == 0
+    assert (ROOT / "docs" / "layers.md").read_text() == capsys.readouterr().out

@@ -231,7 +231,7 @@ def test_unknown_fields_are_noted_once_for_each_kind() -> None:
     assert notes(net) == [
         'a.prototxt:1:9: unknown field "zzz" of LayerParameter kept, ignored (3 times)',
         'a.prototxt:1:23: unknown field "nam" of LayerParameter kept, ignored (1 time)'
-        "; nearest: name, param",
+        "; nearest: name, param, mvn_param",
         'a.prototxt:2:16: unknown field "[x.y]" of LayerParameter kept, ignored (1 time)',
     ]
 
@@ -369,6 +369,7 @@ def test_refused_forms(text: str, message: str) -> None:
     ("text", "message"),
     [
         (r"name: 'C:\data'", r"1:10: \d is no escape; write \\ for a backslash"),
+        (r"name: 'C:\中'", r"1:10: \ is no escape; write \\ for a backslash"),
         ("\u3000name: 'a'", r'1:1: a field name should stand here, found "\u3000"'),
         ("state { level: +3 }", '1:16: level needs a whole number here, found "+"'),
         ("layer { loss_weight: 1_000 }", '1:28: after "_000" a : or { should stand, found "}"'),

@@ -1,4 +1,4 @@
-"""Older definitions become current ones: V1 layers, and inputs written beside the layers.
+"""Older definitions become current ones: V0 and V1 layers, and inputs written beside the layers.
 
 Rules: `caffe/src/caffe/util/upgrade_proto.cpp` (UpgradeV1Net, UpgradeNetInput,
 UpgradeNetDataTransformation).
@@ -6,11 +6,12 @@ UpgradeNetDataTransformation).
 
 from __future__ import annotations
 
-from layerscope.errors import ReadError, UnsupportedError
+from layerscope.errors import ReadError
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.registry import layer_types, v1_names
 from layerscope.readers.caffe.schema import message_type
-from layerscope.text import plural, quoted
+from layerscope.readers.caffe.v0 import from_v0
+from layerscope.text import plural
 
 _TRANSFORMED = ("scale", "mean_file", "crop_size", "mirror")
 
@@ -20,7 +21,6 @@ def upgrade(net: Message) -> None:
 
     Raises:
         ReadError: it mixes old and current layers, or its inputs are incomplete.
-        UnsupportedError: it uses the first definitions of all (V0).
     """
     old, new = list(net.layers), list(net.layer)
     if old and new:
@@ -28,8 +28,14 @@ def upgrade(net: Message) -> None:
             f"{old[0].place()}: the net has both 'layer' and 'layers' entries"
             f" ({len(new)} and {len(old)}); Caffe refuses such a mix: use 'layer' for all"
         )
+    first = [each for each in old if each.has("layer")]
+    if first and len(first) != len(old):
+        raise ReadError(
+            f"{first[0].place()}: V0 layers (with an inner 'layer') and V1 layers stand side by"
+            f" side ({len(first)} and {len(old) - len(first)}); use one form for all"
+        )
     if old:
-        new = [_from_v1(each) for each in old]
+        new = [_from_v1(each) for each in (from_v0(old) if first else old)]
         net.drop("layers")
     for each in new:
         each.set("type", current_type(each.type))
@@ -44,11 +50,6 @@ def current_type(name: str) -> str:
 
 def _from_v1(old: Message) -> Message:
     """One V1 layer as a current one; fields of the same name are the same messages."""
-    if old.has("layer"):
-        raise UnsupportedError(
-            f"{old.place('layer')}: layer {quoted(old.layer.name)} is written in Caffe's first"
-            " form (V0); convert it with Caffe's upgrade_net_proto_text"
-        )
     kind = message_type("LayerParameter")
     new = Message(kind, old.origin, old.start)
     for field, value in old.given():

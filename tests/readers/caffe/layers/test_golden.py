@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from closeness import assert_blob_close
-from conftest import GOLDEN
 
 import layerscope as ls
+from closeness import assert_blob_close
+from conftest import GOLDEN
 from layerscope.readers.caffe.registry import layer_types, v1_names
 
 
