@@ -49,6 +49,7 @@ class NetBuilder:
         self._written: Counter[str] = Counter()
         self._shared = SharedParams()
         self._filled: list[str] = []
+        self._twins: Counter[str] = Counter()
 
     def build(self) -> None:
         """Translate every layer.
@@ -68,24 +69,28 @@ class NetBuilder:
         name = message.name
         if len(name) > MAX_NAME:
             raise LimitError(f"{message.place('name')}: a name of {len(name):,} characters")
-        where = f"{message.place('type')}: layer {quoted(name)}"
         if not message.type:
-            raise ReadError(f"{where} has no type")
+            raise ReadError(f"{message.place()}: layer {quoted(name)} has no type")
         kind = find(message.type)
         if kind is None:
+            where = f"{message.place('type')}: layer {quoted(name)}"
             raise UnsupportedError(f"{where} has {unknown_type(message.type)}")
-        for noun, least_most, found in (
-            ("bottom", kind.bottoms, len(message.bottom)),
-            ("top", kind.tops, len(message.top)),
-        ):
-            least, most = least_most
-            if found < least or (most is not None and found > most):
-                wanted = str(least) if least == most else f"{least} to {most or 'any number'}"
-                raise ReadError(
-                    f"{where}: {kind.name} takes {wanted} {noun}{'' if wanted == '1' else 's'},"
-                    f" {found} are given"
-                )
+        self._check_arity(message, kind, "bottom", kind.bottoms)
+        self._check_arity(message, kind, "top", kind.tops)
         return kind
+
+    @staticmethod
+    def _check_arity(
+        message: Message, kind: LayerType, noun: str, arity: tuple[int, int | None]
+    ) -> None:
+        found, (least, most) = len(getattr(message, noun)), arity
+        if found >= least and (most is None or found <= most):
+            return
+        wanted = str(least) if least == most else f"{least} to {most or 'any number'}"
+        raise ReadError(
+            f"{message.place('type')}: layer {quoted(message.name)}: {kind.name} takes {wanted}"
+            f" {noun}{'' if wanted == '1' else 's'}, {found} are given"
+        )
 
     def _bottom(self, message: Message, name: str) -> str:
         """The key of the blob's current value."""
@@ -125,6 +130,11 @@ class NetBuilder:
                 raise
             raise UnsupportedError(f"{spec.where()} ({spec.type}): {error}") from None
         tops = [made] if isinstance(made, str) else list(made)
+        if len(tops) != spec.tops:
+            raise spec.error(
+                f"{spec.type} with {plural(len(bottoms), 'bottom')} makes"
+                f" {plural(len(tops), 'top')}, {spec.tops} are given"
+            )
         spec.check_weights()
         keys = [
             self._write(spec, top, value, first)
@@ -160,11 +170,11 @@ class NetBuilder:
         return key
 
     def _fresh(self, key: str) -> str:
-        number = 2
+        """The key, or where layers share a name, the key with a number behind it."""
         wanted = key
         while key in self.blobs or key in self._writes:
-            key = f"{wanted}:{number}"
-            number += 1
+            self._twins[wanted] += 1
+            key = f"{wanted}:{self._twins[wanted] + 1}"
         return key
 
     @property

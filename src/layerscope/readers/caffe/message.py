@@ -41,13 +41,10 @@ class Lines:
     def _advance(self, start: int, end: int) -> tuple[int, int]:
         row, column = self._index[start // _BLOCK]
         text = self._text
-        lone = text.rfind("\r", start, end)
-        if lone + 1 == end and text.startswith("\n", end):  # the \n after it ends the line
-            lone = text.rfind("\r", start, max(lone, start))
-        last = max(lone, text.rfind("\n", start, end))
+        last = max(text.rfind("\n", start, end), text.rfind("\r", start, end))
         if last < 0:
             return row, column + _width(text[start:end])
-        row += text.count("\n", start, end) + text.count("\r", start, end)
+        row += text.count("\n", start, end) + text.count("\r", start, end)  # CRLF twice
         return row - text.count("\r\n", start, end + 1), _width(text[last + 1 : end])
 
 
@@ -219,7 +216,11 @@ class Message:
         """Where the file states this field, or else this message: `net.prototxt:41:7`."""
         if self.origin is None:
             return ""
-        return self.origin.place((self._places or {}).get(name, self.start))
+        return self.origin.place(self.offset_of(name))
+
+    def offset_of(self, name: str) -> int:
+        """The offset of a field in its file, or of the message where that is not known."""
+        return (self._places or {}).get(name, self.start)
 
     def __repr__(self) -> str:
         return f"<{self._type.name} {' '.join(self._values)}>"

@@ -53,10 +53,8 @@ def _from_v1(old: Message) -> Message:
     kind = message_type("LayerParameter")
     new = Message(kind, old.origin, old.start)
     for field, value in old.given():
-        if field.name == "type":
-            new.put(kind.fields["type"], value)
-        elif field.name in kind.fields and field.name != "param":
-            new.put(kind.fields[field.name], value)
+        if field.name in kind.fields and field.name != "param":
+            new.put(kind.fields[field.name], value, old.offset_of(field.name))
     if isinstance(old.blobs, list):
         new.set("blobs", old.blobs)
     specs = []
@@ -113,8 +111,8 @@ def _inputs(net: Message) -> list[Message]:
             shapes.append(each)
     else:
         raise ReadError(
-            f"{net.place('input_dim')}: {plural(len(names), 'input')} need {4 * len(names)}"
-            f" input_dim values (4 each), {len(dims)} are there"
+            f"{net.place('input_dim')}: input_dim has {plural(len(dims), 'value')}; it takes 4 for"
+            f" each of {plural(len(names), 'input')}"
         )
     layer = Message(message_type("LayerParameter"), net.origin, net.start)
     layer.set("name", "input")

@@ -288,3 +288,19 @@ def test_wrong_layers_are_refused(tmp_path, layer, message):
     with pytest.raises(ls.errors.ReadError, match=message) as caught:
         net_of(tmp_path, (2, 3, 4, 5), f'layer {{ name: "l" {layer} }}', None, {"w": (2, 3, 4, 6)})
     assert str(caught.value).startswith("net.prototxt:3:")
+
+
+def test_a_layer_that_makes_another_number_of_blobs(tmp_path):
+    layer = """layer { name: "c" type: "Convolution" bottom: "x" bottom: "x" top: "c"
+        convolution_param { num_output: 2 kernel_size: 2 } }"""
+    with pytest.raises(ls.errors.ReadError, match="Convolution with 2 bottoms makes 2 tops, 1 are"):
+        net_of(tmp_path, (1, 3, 4, 5), layer)
+
+
+def test_thousands_of_in_place_layers_of_one_name(tmp_path):
+    """Names stay unique, and the time stays proportional."""
+    many = 3000
+    layer = 'layer { name: "r" type: "ReLU" bottom: "x" top: "x" }\n'
+    net = net_of(tmp_path, (1, 2, 3, 4), layer * many)
+    assert len(net.blobs) == many + 1
+    assert list(net.blobs)[:3] == ["x@x", "x@r", "x@r:2"]
