@@ -226,3 +226,15 @@ def test_impossible_names() -> None:
     with pytest.raises(SystemFaultError, match=r"cannot be opened: File name too long$") as caught:
         InputFile("a" * 5000)
     assert len(str(caught.value)) < 200
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text('layer { name: "x" }')
+    file = InputFile(path)
+    file.check_unchanged()
+    path.write_text('layer { name: "xyz" }')
+    with pytest.raises(ReadError, match=r"net\.prototxt: changed while it was read; try again"):
+        file.check_unchanged()
+    path.unlink()
+    file.check_unchanged()

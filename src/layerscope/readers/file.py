@@ -43,6 +43,7 @@ class InputFile:
         self.path = Path(path)
         self.name = printable(self.path.name or str(path))
         self._map: mmap.mmap | None = None
+        self._state = (0, 0)
         self.view = self._mapped()
         self.kind = self._recognised()
 
@@ -60,6 +61,7 @@ class InputFile:
             if not stat.S_ISREG(status.st_mode):
                 what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
                 raise SystemFaultError(f"{printable(self.path)}: {what}; a net is a file")
+            self._state = (status.st_size, status.st_mtime_ns)
             if status.st_size == 0:
                 return memoryview(b"")
             self._map = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
@@ -71,6 +73,19 @@ class InputFile:
             ) from None
         finally:
             os.close(handle)
+
+    def check_unchanged(self) -> None:
+        """After reading: what was mapped must still be the file that was opened.
+
+        Raises:
+            ReadError: it was written to or cut meanwhile; the numbers could be of either version.
+        """
+        try:
+            status = self.path.stat()
+        except OSError:
+            return  # moved or deleted: the map still holds what was opened
+        if (status.st_size, status.st_mtime_ns) != self._state:
+            raise ReadError(f"{self.name}: changed while it was read; try again")
 
     def _recognised(self) -> str:
         head = bytes(self.view[:HEAD])

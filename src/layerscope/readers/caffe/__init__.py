@@ -80,7 +80,11 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
             rebuild=lambda more, again: build({**shapes, **more}, fill or again),
         )
 
-    return build({}, False)
+    net = build({}, False)
+    for file in (definition, weights):
+        if file is not None:
+            file.check_unchanged()
+    return net
 
 
 def _definition(file: InputFile) -> Message:
