@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from closeness import assert_blob_close
 
 import layerscope as ls
+from closeness import assert_blob_close
 from layerscope.readers.caffe.write import write_caffemodel
 
 RANDOM = np.random.default_rng(11)
@@ -35,7 +35,7 @@ def net_of(folder: Path, dims: tuple[int, ...], layers: str, arrays: dict[str, l
 
 
 def slow_conv(x, w, b, stride, pad, dilation, group):
-    n, c, *size = x.shape
+    n, _, *size = x.shape
     outs, per_group, *kernel = w.shape
     out = [
         (s + 2 * p - (d * (k - 1) + 1)) // st + 1

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from closeness import assert_blob_close
 
 import layerscope as ls
+from closeness import assert_blob_close
 
 FLT_MAX = np.finfo(np.float32).max
 
