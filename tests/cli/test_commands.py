@@ -120,7 +120,10 @@ def test_layers(run) -> None:
     assert {"type": "LRN", "family": "normalization"}.items() <= found[8].items() or any(
         each["type"] == "LRN" and each["family"] == "normalization" for each in found
     )
-    assert all(each["source"].startswith("caffe/src/caffe/layers/") for each in found)
+    assert all(
+        each["source"].startswith(("caffe/src/caffe/layers/", "caffe/include/caffe/layers/"))
+        for each in found
+    )
     assert "Convolution" in run("layers").out
 
 
