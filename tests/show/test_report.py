@@ -152,6 +152,21 @@ def test_nets_of_other_shapes(tmp_path: Path) -> None:
     assert "1 NaN or infinite" in words and "(2, 3, 4, 5, 6)" in words
 
 
+def test_blobs_without_numbers(tmp_path: Path) -> None:
+    """A Filter that selects nothing, with probabilities behind it."""
+    path, page = tmp_path / "net.prototxt", tmp_path / "page.html"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }\n'
+        'layer { name: "s" type: "Input" top: "s" input_param { shape { dim: 2 } } }\n'
+        'layer { name: "f" type: "Filter" bottom: "x" bottom: "s" top: "f" }\n'
+        'layer { name: "p" type: "Softmax" bottom: "f" top: "p" }'
+    )
+    feeds = {"x": np.ones((2, 4), np.float32), "s": np.zeros(2, np.float32)}
+    ls.report(ls.open(path), feeds, page)
+    text = page.read_text()
+    assert "f (0, 4): no numbers" in text and "p (0, 4): no numbers" in text
+
+
 def test_progress_is_told(tmp_path: Path, small: tuple[Path, Path]) -> None:
     told: list[tuple[int, int, str]] = []
     ls.report(

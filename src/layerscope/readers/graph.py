@@ -21,6 +21,7 @@ from layerscope.text import quoted
 
 FLOAT = onnx.TensorProto.FLOAT
 INT64 = onnx.TensorProto.INT64
+BOOL = onnx.TensorProto.BOOL
 MAX_ELEMENTS = 2**40  # of one blob; more is a damaged or hostile file
 
 _OPSETS = [helper.make_opsetid("", OPSET)]
@@ -105,16 +106,30 @@ class GraphBuilder:
         Raises:
             UnsupportedError: the shapes do not fit the op.
         """
+        node = self._node(kind, outputs, inputs, attributes)
+        for name, (dims, element) in zip(node.output, self._infer(node), strict=True):
+            self._value(name, dims, element)
+        self.nodes.append(node)
+        return list(node.output)
+
+    def selection(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node that keeps some rows of its first input; how many, only a run tells.
+
+        The shape that is noted is that of all rows.
+        """
+        node = self._node(kind, 1, inputs, attributes)
+        self.nodes.append(node)
+        return self._value(node.output[0], self.shapes[inputs[0]], self.types[inputs[0]])
+
+    def _node(
+        self, kind: str, outputs: int, inputs: Sequence[str], attributes: dict[str, Any]
+    ) -> onnx.NodeProto:
         names: list[str] = []
         for _ in range(outputs):
             name = self.fresh(f"{self.prefix}/{kind}")
             self.shapes[name] = ()  # taken, until the shape is known
             names.append(name)
-        node = helper.make_node(kind, list(inputs), names, name=self.fresh(names[0]), **attributes)
-        for name, (dims, element) in zip(names, self._infer(node), strict=True):
-            self._value(name, dims, element)
-        self.nodes.append(node)
-        return names
+        return helper.make_node(kind, list(inputs), names, name=self.fresh(names[0]), **attributes)
 
     def _infer(self, node: onnx.NodeProto) -> list[tuple[tuple[int, ...], int]]:
         """Shapes and types of a node's outputs."""

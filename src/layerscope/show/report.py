@@ -140,7 +140,7 @@ def _prediction(net: Net, blobs: Blobs, labels: Sequence[str] | None) -> str:
         else:
             parts.append(f"<p>{_text(name)}: {_text(fed.statement)}</p>")
     last = probability_blob(net)
-    if last is not None and last in blobs:
+    if last is not None and last in blobs and blobs[last].size:
         rows = "".join(_guess(g) for g in top(blobs[last][0], list(labels or [])))
         parts.append(f"<table><caption>most likely ({_text(last)})</caption>{rows}</table>")
     return "".join(parts) + "</div></section>"
@@ -177,6 +177,9 @@ def _section(
         same = [b for b in layer.bottoms if net.blobs[b].value == net.blobs[name].value]
         if same:
             yield f"<p>{_text(name)} {shape(blobs[name].shape)}: the same as {_text(same[0])}</p>"
+            continue
+        if not blobs[name].size:  # a Filter may have selected nothing
+            yield f"<p>{_text(name)} {shape(blobs[name].shape)}: no numbers</p>"
             continue
         yield _figure(
             blob_picture(net, blobs, name, labels=labels, as_image=False), _statement(blobs, name)

@@ -4,13 +4,15 @@
     def lrn(g, layer, x): ...
 
 From the entry come dispatch, the errors for a wrong number of bottoms or tops, the older enum
-name, the list of known types with its "did you mean", the family (the module's name) and the table
-of `layerscope layers`.
+name, the list of known types with its "did you mean", the family (the name of the module in
+`layers/`, or of the package where a family has several modules) and the table of
+`layerscope layers`.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +23,7 @@ from layerscope.text import nearest_hint, quoted
 FAMILIES = (
     "data", "vision", "common", "normalization", "neuron", "utility",
 )  # fmt: skip
+_LAYERS = "layerscope.readers.caffe.layers"
 
 Arity = int | tuple[int, int | None]
 Translate = Callable[..., str | tuple[str, ...]]
@@ -87,7 +90,7 @@ def layer(
             bottoms=_arity(bottoms),
             tops=_arity(tops),
             param=param,
-            family=function.__module__.rsplit(".", 1)[-1],
+            family=function.__module__.removeprefix(f"{_LAYERS}.").split(".")[0],
             source=source,
             translate=function,
         )
@@ -104,7 +107,9 @@ def _arity(given: Arity) -> tuple[int, int | None]:
 def layer_types() -> dict[str, LayerType]:
     """All known types by name."""
     for family in FAMILIES:
-        importlib.import_module(f"layerscope.readers.caffe.layers.{family}")
+        module = importlib.import_module(f"{_LAYERS}.{family}")
+        for part in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            importlib.import_module(f"{module.__name__}.{part.name}")
     return dict(sorted(_types.items()))
 
 

@@ -173,6 +173,18 @@ class LayerSpec:
             raise self.error(f"{field} {axis} of a bottom of shape {shape(dims)}", field)
         return axis % len(dims)
 
+    def refuse_in_place(self) -> None:
+        """Some types may not write the blob that they read.
+
+        Raises:
+            ReadError: this layer does.
+        """
+        if self.message.top[0] == self.message.bottom[0]:
+            raise self.error(
+                f"{self.kind.name} cannot work in place; give its top another name than"
+                f" {quoted(self.message.top[0])}"
+            )
+
     def error(self, what: str, field: str = "") -> ReadError:
         """An error about this layer, with the place in the file."""
         return ReadError(f"{self.where(field)}: {what}")

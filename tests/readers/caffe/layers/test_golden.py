@@ -11,7 +11,7 @@ import pytest
 import layerscope as ls
 from closeness import assert_blob_close
 from conftest import GOLDEN
-from layerscope.readers.caffe.registry import layer_types, v1_names
+from layerscope.readers.caffe.registry import FAMILIES, layer_types, v1_names
 
 
 def types_of(case: Path) -> set[str]:
@@ -23,6 +23,12 @@ def types_of(case: Path) -> set[str]:
 
 KNOWN = [case for case in GOLDEN if types_of(case) <= set(layer_types())]
 UNKNOWN = [case for case in GOLDEN if case not in KNOWN]
+
+
+# How many images a Filter passes on is known after a run; before it Caffe states them all.
+STATED = {"filter/out": (4, 3, 5)}
+# Types that the golden cases do not hold, and the module that tests them instead.
+WITHOUT_CASE = {"Parameter": "test_utility.py", "Python": "test_utility.py"}
 
 
 def fed(case: Path) -> dict[str, np.ndarray]:
@@ -46,7 +52,9 @@ def test_equals_caffe(case: Path) -> None:
             kind, _, rest = name.partition("/")
             if kind == "out":
                 assert_blob_close(blobs[rest], golden[name], f"{case.name}/{rest}")
-                assert net.blobs[rest].shape == golden[name].shape
+                assert net.blobs[rest].shape == STATED.get(
+                    f"{case.name}/{rest}", golden[name].shape
+                )
                 compared += 1
             elif kind == "param":
                 layer, _, index = rest.rpartition("/")
@@ -62,7 +70,16 @@ def test_a_type_that_is_not_known_says_so(case: Path) -> None:
 
 def test_every_type_has_a_case() -> None:
     covered = set().union(*(types_of(case) for case in GOLDEN))
-    assert set(layer_types()) <= covered, set(layer_types()) - covered
+    assert set(layer_types()) - covered == set(WITHOUT_CASE)
+
+
+@pytest.mark.parametrize(("kind", "module"), WITHOUT_CASE.items())
+def test_a_type_without_a_case_has_a_test(kind: str, module: str) -> None:
+    assert f'type: "{kind}"' in (Path(__file__).parent / module).read_text()
+
+
+def test_every_type_is_of_a_family() -> None:
+    assert {each.family for each in layer_types().values()} == set(FAMILIES)
 
 
 def test_all_cases_are_here() -> None:

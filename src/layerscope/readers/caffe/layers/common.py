@@ -1,13 +1,15 @@
-"""Inner product and dropout."""
+"""Inner product, embedding and dropout."""
 
 from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
-from layerscope.readers.graph import GraphBuilder
-from layerscope.text import count
+from layerscope.readers.graph import INT64, GraphBuilder
+from layerscope.text import count, plural
 
 
 @layer(
@@ -41,6 +43,37 @@ def inner_product(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     y = g.op("MatMul", flat, matrix)
     y = g.op("Add", y, weights[1]) if p.bias_term else y
     return y if axis else g.reshape(y, [-1])
+
+
+@layer(
+    "Embed",
+    bottoms=1,
+    tops=1,
+    param="embed_param",
+    source="caffe/src/caffe/layers/embed_layer.cpp",
+)
+def embed(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
+    """Take a learned vector for each index.  (...) -> (..., num_output).
+
+    The indices are floats, cut off to whole numbers; one outside 0 .. input_dim - 1 stops the run
+    (Caffe reads foreign memory there).
+    """
+    p = layer.param
+    inputs, outputs = int(p.input_dim), int(p.num_output)
+    for field, value in (("num_output", outputs), ("input_dim", inputs)):
+        if value < 1:
+            raise layer.error(f"{field} must be at least 1", field)
+    layer.summary = f"one of {plural(inputs, 'vector')} of {count(outputs)}"
+    vectors = layer.weight((inputs, outputs), p.weight_filler)
+    index = g.op("Cast", x, to=INT64)
+    zero = g.constant(np.asarray(0, np.int64), "zero")
+    outside = g.constant(np.asarray(inputs, np.int64), "outside")
+    # ONNX counts negative indices from the end; here they become too large.
+    index = g.op("Where", g.op("Less", index, zero), outside, index)
+    y = g.op("Gather", vectors, index, axis=0)
+    if not p.bias_term:
+        return y
+    return g.op("Add", y, layer.weight((outputs,), p.bias_filler))
 
 
 @layer(

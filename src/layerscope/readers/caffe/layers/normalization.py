@@ -115,3 +115,33 @@ def _local(g: GraphBuilder, x: str, dims: tuple[int, ...], eps: float) -> str:
     centred = g.op("Sub", x, g.op("ReduceMean", x, over, keepdims=1))
     variance = g.op("ReduceMean", g.op("Mul", centred, centred), over, keepdims=1)
     return g.op("Div", centred, g.op("Sqrt", g.op("Add", variance, g.constant(eps))))
+
+
+@layer(
+    "MVN",
+    v1="MVN",
+    bottoms=1,
+    tops=1,
+    param="mvn_param",
+    source="caffe/src/caffe/layers/mvn_layer.cpp",
+)
+def mvn(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
+    """Take off the mean of a map, or of an image, and divide by its deviation.
+
+    (N, C, H, W) -> the same; (x - mean) / (deviation + eps).  A bottom with fewer axes gets ones
+    behind: (N, C) -> (N, C, 1, 1), as Caffe counts it.
+    """
+    p = layer.param
+    dims = g.shape(x)
+    if len(dims) > 4:
+        raise layer.error(f"takes (N, C, H, W), the bottom is {shape(dims)}")
+    layer.summary = "each image" if p.across_channels else "each map"
+    layer.summary += f", eps {p.eps:g}" if p.normalize_variance else ", mean only"
+    if len(dims) < 4:
+        x = g.reshape(x, [0] * len(dims) + [1] * (4 - len(dims)))
+    over = g.constant(np.asarray([1, 2, 3] if p.across_channels else [2, 3], np.int64), "axes")
+    centred = g.op("Sub", x, g.op("ReduceMean", x, over, keepdims=1))
+    if not p.normalize_variance:
+        return centred
+    variance = g.op("ReduceMean", g.op("Mul", centred, centred), over, keepdims=1)
+    return g.op("Div", centred, g.op("Add", g.op("Sqrt", variance), g.constant(p.eps, "eps")))

@@ -1,4 +1,4 @@
-"""Layers that change each value by itself, or by a learned factor."""
+"""Factors and biases along some axes: Scale and Bias."""
 
 from __future__ import annotations
 
@@ -6,23 +6,6 @@ from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
 from layerscope.readers.graph import GraphBuilder
 from layerscope.text import shape
-
-
-@layer(
-    "ReLU",
-    v1="RELU",
-    bottoms=1,
-    tops=1,
-    param="relu_param",
-    source="caffe/src/caffe/layers/relu_layer.cpp",
-)
-def relu(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
-    """Keep what is positive; multiply the rest by negative_slope (0 unless given)."""
-    slope = layer.param.negative_slope
-    if slope == 0:
-        return g.op("Relu", x)
-    layer.summary = f"negative slope {slope:g}"
-    return g.op("LeakyRelu", x, alpha=float(slope))
 
 
 @layer(
@@ -37,12 +20,7 @@ def scale(g: GraphBuilder, layer: LayerSpec, x: str, factor: str = "") -> str:
     p = layer.param
     dims = g.shape(x)
     if factor:
-        given = g.shape(factor)
-        axis = layer.axis(p.axis, dims) if given else 0
-        if dims[axis : axis + len(given)] != given:
-            raise layer.error(
-                f"a factor {shape(given)} does not fit a bottom {shape(dims)} from axis {axis}"
-            )
+        axis, given = _given_axes(g, layer, factor, dims, "factor")
     else:
         axis, given = learned_axes(g, layer, dims)
         filler = p.filler
@@ -55,6 +33,42 @@ def scale(g: GraphBuilder, layer: LayerSpec, x: str, factor: str = "") -> str:
         return y
     layer.summary += ", and a bias"
     return g.op("Add", y, along(g, layer.weight(given, p.bias_filler), axis, dims))
+
+
+@layer(
+    "Bias",
+    bottoms=(1, 2),
+    tops=1,
+    param="bias_param",
+    source="caffe/src/caffe/layers/bias_layer.cpp",
+)
+def bias(g: GraphBuilder, layer: LayerSpec, x: str, term: str = "") -> str:
+    """Add a bias along some axes, learned or the second bottom."""
+    p = layer.param
+    dims = g.shape(x)
+    if term:
+        axis, given = _given_axes(g, layer, term, dims, "bias")
+    else:
+        axis, given = learned_axes(g, layer, dims)
+        term = layer.weight(given, p.filler)
+    layer.summary = f"one bias for each of {shape(given)}, from axis {axis}"
+    return g.op("Add", x, along(g, term, axis, dims))
+
+
+def _given_axes(
+    g: GraphBuilder, layer: LayerSpec, value: str, dims: tuple[int, ...], noun: str
+) -> tuple[int, tuple[int, ...]]:
+    """First axis and shape of a factor or bias that is the second bottom.
+
+    One number (shape ()) goes with every value, whatever `axis` is.
+    """
+    given = g.shape(value)
+    axis = layer.axis(layer.param.axis, dims) if given else 0
+    if dims[axis : axis + len(given)] != given:
+        raise layer.error(
+            f"a {noun} {shape(given)} does not fit a bottom {shape(dims)} from axis {axis}"
+        )
+    return axis, given
 
 
 def learned_axes(

@@ -1,50 +1,13 @@
-"""Layers that join, split, reshape and compare blobs."""
+"""Blobs added, multiplied, compared and summed up: Eltwise, Reduction, Softmax."""
 
 from __future__ import annotations
 
-from math import prod
+import numpy as np
 
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
 from layerscope.readers.graph import GraphBuilder
 from layerscope.text import plural, shape
-
-
-@layer(
-    "Concat",
-    v1="CONCAT",
-    bottoms=(1, None),
-    tops=1,
-    param="concat_param",
-    source="caffe/src/caffe/layers/concat_layer.cpp",
-)
-def concat(g: GraphBuilder, layer: LayerSpec, *bottoms: str) -> str:
-    """Put blobs behind one another along an axis (channels unless given)."""
-    p = layer.param
-    if p.has("axis") and p.has("concat_dim"):
-        raise layer.error("axis and concat_dim are both given; use axis", "concat_dim")
-    first = g.shape(bottoms[0])
-    axis = layer.axis(p.concat_dim if p.has("concat_dim") else p.axis, first)
-    layer.summary = f"along axis {axis}"
-    for bottom in bottoms:
-        dims = g.shape(bottom)
-        if len(dims) != len(first) or any(
-            a != b for i, (a, b) in enumerate(zip(dims, first, strict=True)) if i != axis
-        ):
-            raise layer.error(f"{shape(dims)} and {shape(first)} differ outside axis {axis}")
-    return bottoms[0] if len(bottoms) == 1 else g.op("Concat", *bottoms, axis=axis)
-
-
-@layer(
-    "Split",
-    v1="SPLIT",
-    bottoms=1,
-    tops=(1, None),
-    source="caffe/src/caffe/layers/split_layer.cpp",
-)
-def split(g: GraphBuilder, layer: LayerSpec, x: str) -> tuple[str, ...]:
-    """Give the same blob to several layers."""
-    return (x,) * layer.tops
 
 
 @layer(
@@ -93,28 +56,34 @@ def _chain(g: GraphBuilder, kind: str, bottoms: tuple[str, ...]) -> str:
 
 
 @layer(
-    "Flatten",
-    v1="FLATTEN",
+    "Reduction",
     bottoms=1,
     tops=1,
-    param="flatten_param",
-    source="caffe/src/caffe/layers/flatten_layer.cpp",
+    param="reduction_param",
+    source="caffe/src/caffe/layers/reduction_layer.cpp",
 )
-def flatten(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
-    """Make one axis of the axes from `axis` to `end_axis`."""
+def reduction(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
+    """Sum up everything from `axis` on: values, absolute values, squares, or the mean.
+
+    The axes from `axis` on are dropped; from axis 0 one number is left, of shape ().
+    """
     p = layer.param
     dims = g.shape(x)
-    first = layer.axis(p.axis, dims)
-    last = layer.axis(p.end_axis, dims, "end_axis")
-    if last < first:
-        raise layer.error(f"end_axis {last} is before axis {first}", "end_axis")
-    layer.summary = f"axes {first} to {last}"
-    if first == last:
-        return g.op("Identity", x)
-    after = dims[last + 1 :]
-    if first == 0 or not after:
-        return g.reshape(x, [0] * first + [-1, *after])
-    return g.reshape(x, [0] * first + [prod(dims[first : last + 1]), *after])
+    axis = layer.axis(p.axis, dims)
+    kinds = {"SUM": "ReduceSum", "ASUM": "ReduceL1", "SUMSQ": "ReduceSumSquare"}
+    kinds["MEAN"] = "ReduceMean"
+    if p.operation not in kinds:
+        raise layer.error(
+            f"operation: {p.operation} is not known; {', '.join(kinds)} are", "operation"
+        )
+    words = {"SUM": "sum", "ASUM": "sum of absolute values", "SUMSQ": "sum of squares"}
+    layer.summary = f"{words.get(p.operation, 'mean')} from axis {axis}"
+    axes = g.constant(np.arange(axis, len(dims), dtype=np.int64), "axes")
+    y = g.op(kinds[p.operation], x, axes, keepdims=0)
+    if p.coeff == 1:
+        return y
+    layer.summary += f", times {p.coeff:g}"
+    return g.op("Mul", y, g.constant(float(p.coeff), "coeff"))
 
 
 @layer(

@@ -1,0 +1,1 @@
+"""Layers that change each value by itself, or by a learned factor."""
