@@ -295,28 +295,35 @@ def prepare_all(
     inputs: Source | Mapping[str, Source],
     shapes: Mapping[str, tuple[int, ...]],
     preprocessing: Preprocessing,
+    optional: Sequence[str] = (),
 ) -> dict[str, Fed]:
-    """Make the blobs of all inputs.
+    """Make the blobs of all inputs that are given.
 
     Args:
-        inputs: one source for a net with one input, or a mapping of input name to source.
+        inputs: one source for a net that needs one input, or a mapping of input name to source.
         shapes: input name to shape.
         preprocessing: for those that are images.
+        optional: the inputs that may be left out.
 
     Raises:
         UsageError: an input is missing, unknown, or does not fit.
     """
     if not isinstance(inputs, Mapping):
-        if len(shapes) != 1:
-            names = ", ".join(printable(n) for n in shapes) or "none"
-            raise UsageError(f"the net has {plural(len(shapes), 'input')} ({names}); name them")
-        inputs = {next(iter(shapes)): inputs}
+        needed = [name for name in shapes if name not in optional]
+        if len(needed) != 1:
+            names = ", ".join(printable(n) for n in needed) or "none"
+            raise UsageError(f"the net has {plural(len(needed), 'input')} ({names}); name them")
+        inputs = {needed[0]: inputs}
     given = {printable(n) for n in inputs} - {printable(n) for n in shapes}
-    missing = [printable(n) for n in shapes if n not in inputs]
+    missing = [printable(n) for n in shapes if n not in inputs and n not in optional]
     if given or missing:
         raise UsageError(
             f"the net's inputs are {', '.join(printable(n) for n in shapes) or 'none'};"
             + (f" missing: {', '.join(missing)};" if missing else "")
             + (f" unknown: {', '.join(sorted(given))}" if given else "")
         )
-    return {name: prepare(inputs[name], dims, preprocessing, name) for name, dims in shapes.items()}
+    return {
+        name: prepare(inputs[name], dims, preprocessing, name)
+        for name, dims in shapes.items()
+        if name in inputs
+    }

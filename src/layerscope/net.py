@@ -168,9 +168,12 @@ class Net:
         blobs: name to `Blob`; in-place writes that were replaced are there as `blob@layer`.
         graph: the ONNX graph that computes it.
         outputs: the blobs that no layer reads.
+        optional: the inputs that may be left out of a run: only losses read them, and then those
+            losses are not computed.
         preprocessing: how an image becomes the input blob, unless options say otherwise.
         notes: what the reader wants the user to know, one line each.
-        rebuild: makes the same net for other input shapes, and with missing weights filled.
+        rebuild: makes the same net for other input shapes, with missing weights filled, and without
+            some of the optional inputs.
     """
 
     name: str
@@ -181,13 +184,14 @@ class Net:
     outputs: tuple[str, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
-    rebuild: Callable[[Mapping[str, Sequence[int]], bool], Net] | None = field(
+    optional: tuple[str, ...] = ()
+    rebuild: Callable[[Mapping[str, Sequence[int]], bool, Sequence[str]], Net] | None = field(
         repr=False, default=None
     )
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The blobs that must be fed."""
+        """The blobs that are fed; those in `optional` may be left out."""
         return self.graph.inputs
 
     @property
@@ -226,14 +230,27 @@ class Net:
             inputs[name]
         if self.rebuild is None:
             raise ReadError(f"net {quoted(self.name)} is fixed to its input shapes")
-        return replace(self.rebuild(shapes, False), preprocessing=self.preprocessing)
+        return replace(self.rebuild(shapes, False, ()), preprocessing=self.preprocessing)
+
+    def without(self, *inputs: str) -> Net:
+        """The same net without some optional inputs and without the losses that read them.
+
+        Raises:
+            UnknownNameError: there is no such optional input.
+        """
+        optional = Named(dict.fromkeys(self.optional), "optional input", f"net {quoted(self.name)}")
+        for name in inputs:
+            optional[name]
+        if not inputs or self.rebuild is None:
+            return self
+        return replace(self.rebuild({}, False, inputs), preprocessing=self.preprocessing)
 
     def filled(self) -> Net:
         """The same net with missing weights filled as its definition says, from a fixed seed."""
         if not self.missing or self.rebuild is None:
             return self
         shapes = {name: self.graph.shapes[name] for name in self.inputs}
-        return replace(self.rebuild(shapes, True), preprocessing=self.preprocessing)
+        return replace(self.rebuild(shapes, True, ()), preprocessing=self.preprocessing)
 
     # The object's face.  These import rightward, inside the call, so that `net.run` reads as it
     # should; tests/test_architecture.py names them as the only ones that may.
@@ -250,6 +267,7 @@ class Net:
         Args:
             inputs: an image (path, PIL image, uint8 array (H, W) or (H, W, 3)), or an array that is
                 fed as it is ((N, C, H, W) or (C, H, W) float), or a mapping of input name to those.
+                What is in `optional` may be left out, and the blobs that need it with it.
             blobs: keep just these; all of them when left out.
             allow_missing: run although some layers have no weights; those are filled as their
                 definition says, from a fixed seed.

@@ -40,6 +40,38 @@ def output_options(command: Command) -> Command:
     )(command)
 
 
+def net_options(command: Command) -> Command:
+    """What a definition may leave open about its inputs."""
+    return _together(
+        [
+            click.option(
+                "--input-shape", "input_shapes", multiple=True, metavar="NAME=NUMBERS",
+                callback=lambda _context, _option, given: parse_shapes(given),
+                help="Shape of an input (data=1,3,227,227), where the net does not state it or"
+                " states another; once for each input.",
+            )
+        ]
+    )(command)  # fmt: skip
+
+
+def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """`data=1,3,227,227`, once for each input, as a mapping.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    found = {}
+    for words in given:
+        name, _, numbers = words.rpartition("=")
+        try:
+            found[name] = tuple(int(number) for number in numbers.split(","))
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--input-shape {printable(words)}: write it as data=1,3,227,227")
+    return found
+
+
 def input_options(command: Command) -> Command:
     """How an image becomes the input, and what the classes are called."""
     return _together(

@@ -11,6 +11,7 @@ from layerscope.cli.options import (
     Progress,
     find_labels,
     input_options,
+    net_options,
     output_options,
     preprocessing,
     print_json,
@@ -30,11 +31,13 @@ from layerscope.readers import open_net
     metavar="FILE",
     help="The page to write; IMAGE.html unless given.",
 )
+@net_options
 @input_options
 @output_options
 def report(
     files: tuple[str, ...],
     output: Path | None,
+    input_shapes: dict[str, tuple[int, ...]],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -48,7 +51,7 @@ def report(
     net_file, weights, image = split_files(files, "report")
     if image is None:
         raise UsageError("report needs an image: report NET WEIGHTS IMAGE -o page.html")
-    net = preprocessing(open_net(net_file, weights), **how)
+    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes), **how)
     net = net.filled() if allow_missing else net
     target = output or Path(Path(image).name).with_suffix(".html")
     write_report(

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import click
 
-from layerscope.cli.options import output_options, print_json, say_notes
+from layerscope.cli.options import net_options, output_options, print_json, say_notes
 from layerscope.readers import open_net
 
 
 @click.command()
 @click.argument("net", metavar="NET")
 @click.argument("weights", metavar="[WEIGHTS]", required=False)
+@net_options
 @output_options
-def shapes(net: str, weights: str | None, as_json: bool, debug: bool) -> None:
+def shapes(
+    net: str,
+    weights: str | None,
+    input_shapes: dict[str, tuple[int, ...]],
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Print the shapes of every blob and every param, and what each layer costs.
 
     NET is a prototxt; WEIGHTS, the caffemodel, is not needed.
@@ -20,7 +27,7 @@ def shapes(net: str, weights: str | None, as_json: bool, debug: bool) -> None:
     from layerscope.show.table import tables
     from layerscope.show.terminal import tables_text
 
-    opened = open_net(net, weights)
+    opened = open_net(net, weights, input_shapes=input_shapes)
     found = tables(opened)
     if as_json:
         print_json(found.as_json())

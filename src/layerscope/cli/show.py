@@ -10,6 +10,7 @@ import click
 from layerscope.cli.options import (
     find_labels,
     input_options,
+    net_options,
     output_options,
     preprocessing,
     print_json,
@@ -42,6 +43,7 @@ from layerscope.readers import open_net
     help="One range for all tiles, one for each, or signed around zero.",
 )
 @click.option("--raw", is_flag=True, help="Only the pixels: not enlarged, without the caption.")
+@net_options
 @input_options
 @output_options
 def show(  # noqa: PLR0913 - one argument for each option of the command
@@ -51,6 +53,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     output: Path | None,
     scale: Scale,
     raw: bool,
+    input_shapes: dict[str, tuple[int, ...]],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -67,7 +70,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     if (blob is None) == (param is None):
         raise UsageError("show needs --blob NAME or --param LAYER, one of them")
     net_file, weights, image = split_files(files, "show")
-    net = preprocessing(open_net(net_file, weights), **how)
+    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes), **how)
     net = net.filled() if allow_missing else net
     if param is not None:
         layer, index = _layer_and_index(net.params, param)

@@ -8,8 +8,9 @@ handed over as arrays, never serialized, so a large net opens in about the time 
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,11 +26,13 @@ from layerscope.net import IR_VERSION, OPSET, Named, Net
 from layerscope.text import plural, printable, quoted, size
 
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
+KEPT_NETS = 4  # per net: those made from it for a run
 KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
 MEMORY_SHARE = 0.9
+_FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
-_filled: WeakKeyDictionary[Net, Net] = WeakKeyDictionary()
+_made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
 
 
 class Session:
@@ -70,8 +73,16 @@ class Session:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
-            raise UnsupportedError(f"ONNX Runtime stopped: {printable(reason, 200)}") from None
+            raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+
+def _stopped(reason: str) -> str:
+    """Where and why, without the places in the runtime's own code."""
+    found = _FAILED.search(reason)
+    if found is None:
+        return f": {printable(reason, 200)}"
+    return f" at {quoted(found[1])}: {printable(found[2], 200)}"
 
 
 def run(
@@ -85,14 +96,11 @@ def run(
     if net.missing and not allow_missing:
         raise UsageError(_missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing)
-    if not net.graph.free_batch and any(f.array.shape != shapes[n] for n, f in fed.items()):
-        net = net.reshaped(**{name: each.array.shape for name, each in fed.items()})
-    net = _with_filled(net) if net.missing else net
-    aliases = _aliases(net)
-    wanted = _wanted(net, blobs, aliases)
-    _check_memory(net, fed, wanted)
-    return Blobs(_arrays(net, fed, wanted), fed, aliases, net.name)
+    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
+    fitting = _fitting(net, {name: each.array.shape for name, each in fed.items()})
+    wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
+    _check_memory(fitting, fed, wanted)
+    return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
 
 
 def _arrays(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -161,10 +169,25 @@ def _missing(net: Net) -> str:
     )
 
 
-def _with_filled(net: Net) -> Net:
-    if net not in _filled:
-        _filled[net] = net.filled()
-    return _filled[net]
+def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
+    """The net for one run: without the inputs that are not fed, at the fed shapes, filled."""
+    unfed = [name for name in net.inputs if name not in fed]
+    if unfed:
+        net = _kept(net, f"without {unfed}", lambda net: net.without(*unfed))
+    if not net.graph.free_batch and any(dims != net.graph.shapes[n] for n, dims in fed.items()):
+        net = _kept(net, f"at {fed}", lambda net: net.reshaped(**fed))
+    return _kept(net, "filled", lambda net: net.filled()) if net.missing else net
+
+
+def _kept(net: Net, what: str, make: Callable[[Net], Net]) -> Net:
+    """A net made from another one; the last few are kept, and with them their sessions."""
+    kept = _made.setdefault(net, OrderedDict())
+    if what not in kept:
+        while len(kept) >= KEPT_NETS:
+            kept.popitem(last=False)
+        kept[what] = make(net)
+    kept.move_to_end(what)
+    return kept[what]
 
 
 def _aliases(net: Net) -> dict[str, str]:
@@ -174,13 +197,17 @@ def _aliases(net: Net) -> dict[str, str]:
     }
 
 
-def _wanted(net: Net, blobs: Sequence[str] | None, aliases: Mapping[str, str]) -> list[str]:
-    if blobs is None:
-        return list(net.blobs)
+def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
+    """The keys of the blobs that were asked for; `fitting` is what is left of the net."""
     if isinstance(blobs, str):
         raise UsageError(f"blobs takes a list of names, not the text {quoted(blobs)}")
-    known = Named(net.blobs, "blob", f"net {quoted(net.name)}")
-    return [known[aliases.get(name, name)].name for name in blobs]
+    known, aliases = Named(net.blobs, "blob", f"net {quoted(net.name)}"), _aliases(net)
+    wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
+    for name in wanted:
+        if name not in fitting.blobs:
+            unfed = ", ".join(printable(n) for n in net.inputs if n not in fitting.inputs)
+            raise UsageError(f"blob {quoted(name)} needs input {unfed}, which is not fed")
+    return wanted
 
 
 def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> None:

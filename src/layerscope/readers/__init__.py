@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from layerscope.net import Net
 from layerscope.readers.file import InputFile
 
 
-def open_net(definition: str | PathLike[str], weights: str | PathLike[str] | None = None) -> Net:
+def open_net(
+    definition: str | PathLike[str],
+    weights: str | PathLike[str] | None = None,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Net:
     """Open a trained net.
 
     Args:
         definition: a Caffe prototxt (current or V1 form), or a caffemodel that holds its own
             definition.
         weights: the caffemodel; without it shapes are known, but nothing can run.
+        input_shapes: input name to shape, `{"data": (1, 3, 227, 227)}`, where the definition does
+            not state it (a database has the shapes, not the net) or states another.
 
     Returns:
         Net: its layers, blobs, params and graph.  The order of the two files does not matter.
 
     Raises:
-        UsageError: a file is not there.
+        UsageError: a file is not there, or an input's shape is not known.
         ReadError: a file is damaged or of another kind, or the weights do not fit.
         UnsupportedError: the net holds a layer that is not known.
         LimitError: larger than any real net.
     """
     from layerscope.readers.caffe import open_caffe
 
-    return open_caffe(InputFile(definition), None if weights is None else InputFile(weights))
+    trained = None if weights is None else InputFile(weights)
+    return open_caffe(InputFile(definition), trained, input_shapes)

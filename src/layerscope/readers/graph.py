@@ -6,7 +6,7 @@ for one node, so no rule of an op is written a second time here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,9 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
-from layerscope.errors import LimitError, UnsupportedError
+from layerscope.errors import LimitError, UnsupportedError, UsageError
 from layerscope.net import IR_VERSION, OPSET, Graph
-from layerscope.text import quoted
+from layerscope.text import quoted, shape
 
 FLOAT = onnx.TensorProto.FLOAT
 INT64 = onnx.TensorProto.INT64
@@ -30,12 +30,16 @@ _OPSETS = [helper.make_opsetid("", OPSET)]
 class GraphBuilder:
     """Collects nodes, shapes and arrays.
 
+    Args:
+        input_shapes: what the caller asked for in place of the shapes that the file states.
+
     Attributes:
         free_batch: whether the graph still works at another batch size.
         prefix: begins the names of new values, usually the layer's name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, input_shapes: Mapping[str, Sequence[int]] | None = None) -> None:
+        self.asked = {name: tuple(dims) for name, dims in (input_shapes or {}).items()}
         self.nodes: list[onnx.NodeProto] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.types: dict[str, int] = {}
@@ -47,9 +51,23 @@ class GraphBuilder:
     # --- values ---
 
     def input(self, name: str, dims: Sequence[int]) -> str:
-        """A value that is fed from outside."""
+        """A value that is fed from outside; the shape that the caller asked for comes first.
+
+        Raises:
+            UsageError: the caller's shape has a number below 1.
+        """
+        dims = self.asked.get(name, dims)
+        if any(d < 1 for d in dims):
+            raise UsageError(
+                f"input {quoted(name)}: shape {shape(dims)}; every number must be at least 1"
+            )
         self.inputs.append(name)
         return self._value(name, dims, FLOAT)
+
+    def drop_input(self, name: str) -> None:
+        """Forget an input that no node reads."""
+        self.inputs.remove(name)
+        del self.shapes[name], self.types[name]
 
     def param(self, name: str, dims: Sequence[int], array: NDArray[Any] | None) -> str:
         """A learned array; without weights only its shape is known."""

@@ -7,13 +7,13 @@ the registry for each layer type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from layerscope.errors import ReadError, UnsupportedError
 from layerscope.inputs import Preprocessing
-from layerscope.net import Net
-from layerscope.readers.caffe.build import NetBuilder, sized
+from layerscope.net import Named, Net
+from layerscope.readers.caffe.build import NetBuilder
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.phase import State, kept
 from layerscope.readers.caffe.prototxt import parse
@@ -21,35 +21,32 @@ from layerscope.readers.caffe.upgrade import upgrade
 from layerscope.readers.caffe.weights import Weights
 from layerscope.readers.caffe.wire import decode
 from layerscope.readers.file import InputFile
-from layerscope.text import printable
+from layerscope.text import printable, quoted
 
 # The mean of ILSVRC-2012 in BGR, which nearly all public Caffe nets were trained with.
 IMAGENET_BGR = (104.0, 117.0, 123.0)
 _SOLVER_FIELDS = {"base_lr", "max_iter", "lr_policy", "train_net", "snapshot_prefix", "solver_mode"}
 
 
-def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
+def open_caffe(
+    definition: InputFile,
+    weights: InputFile | None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Net:
     """Build a net from a definition and, if given, trained weights.
 
     Args:
         definition: a prototxt, or a caffemodel that holds its own definition.
         weights: a caffemodel.
+        input_shapes: input name to shape, where the file does not state it or states another.
 
     Raises:
+        UsageError: a shape for an input that the net does not have, or none where one is needed.
         ReadError: a file is damaged, or the weights do not fit.
         UnsupportedError: the net has something that is not known.
     """
     notes: list[str] = []
-    if weights is not None and definition.kind == "binary" and weights.kind == "text":
-        notes.append(
-            f"{definition.name} holds the weights and {weights.name} the definition: read so"
-        )
-        definition, weights = weights, definition
-    if weights is not None and weights.kind == "text":
-        raise ReadError(f"{weights.name}: a text definition, but the weights should stand here")
-    for each in (definition, weights):
-        if each is not None and each.kind == "hdf5":
-            raise UnsupportedError(f"{each.name}: HDF5 weights are not read yet; give a caffemodel")
+    definition, weights = _in_order(definition, weights, notes)
     root = _definition(definition)
     if weights is None and definition.kind == "binary":
         weights = definition
@@ -65,8 +62,10 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
     notes += root.origin.all_notes() if root.origin else []
     name = printable(root.name or definition.path.stem)
 
-    def build(shapes: Mapping[str, Sequence[int]], fill: bool) -> Net:
-        builder = NetBuilder(sized(layers, shapes), trained, fill=fill)
+    def build(
+        shapes: Mapping[str, Sequence[int]], fill: bool, without: Collection[str] = ()
+    ) -> Net:
+        builder = NetBuilder(layers, trained, fill=fill, input_shapes=shapes, without=without)
         builder.build()
         return Net(
             name=name,
@@ -76,15 +75,38 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
             graph=builder.g.finish(),
             outputs=builder.outputs,
             preprocessing=preprocessing(layers),
-            notes=(*notes, *dict.fromkeys([*builder.notes, *builder.weight_notes()])),
-            rebuild=lambda more, again: build({**shapes, **more}, fill or again),
+            notes=(*notes, *builder.all_notes()),
+            optional=builder.optional,
+            rebuild=lambda more, again, less: build(
+                {**shapes, **more}, fill or again, {*without, *less}
+            ),
         )
 
-    net = build({}, False)
+    net = build(input_shapes or {}, False)
+    inputs = Named(dict.fromkeys(net.inputs), "input", f"net {quoted(name)}")
+    for asked in input_shapes or {}:
+        inputs[asked]
     for file in (definition, weights):
         if file is not None:
             file.check_unchanged()
     return net
+
+
+def _in_order(
+    definition: InputFile, weights: InputFile | None, notes: list[str]
+) -> tuple[InputFile, InputFile | None]:
+    """The two files in the order that they were meant in."""
+    if weights is not None and definition.kind == "binary" and weights.kind == "text":
+        notes.append(
+            f"{definition.name} holds the weights and {weights.name} the definition: read so"
+        )
+        definition, weights = weights, definition
+    if weights is not None and weights.kind == "text":
+        raise ReadError(f"{weights.name}: a text definition, but the weights should stand here")
+    for each in (definition, weights):
+        if each is not None and each.kind == "hdf5":
+            raise UnsupportedError(f"{each.name}: HDF5 weights are not read yet; give a caffemodel")
+    return definition, weights
 
 
 def _definition(file: InputFile) -> Message:

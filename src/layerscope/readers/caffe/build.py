@@ -1,13 +1,13 @@
 """Layers to graph: the only loop over a Caffe net's layers.
 
-It keeps the current value of every blob, gives every in-place write a name of its own, and knows
-nothing about any layer type.
+It keeps the current value of every blob, gives every in-place write a name of its own, leaves out
+the losses whose labels nobody gives, and knows nothing about any layer type.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from layerscope.errors import LimitError, ReadError, UnsupportedError
 from layerscope.net import Blob, Layer
@@ -29,17 +29,26 @@ class NetBuilder:
         layers: LayerParameter messages.
         weights: the trained arrays, if there are any.
         fill: whether params without weights are filled as their definition says.
+        input_shapes: input name to shape, in place of what the file states.
+        without: inputs that will not be fed.
     """
 
     def __init__(
-        self, layers: Sequence[Message], weights: Weights | None = None, *, fill: bool = False
+        self,
+        layers: Sequence[Message],
+        weights: Weights | None = None,
+        *,
+        fill: bool = False,
+        input_shapes: Mapping[str, Sequence[int]] | None = None,
+        without: Collection[str] = (),
     ) -> None:
         if len(layers) > MAX_LAYERS:
             raise LimitError(f"{plural(len(layers), 'layer')}; the limit is {MAX_LAYERS:,}")
         self.messages = layers
         self.weights = weights
         self.fill = fill
-        self.g = GraphBuilder()
+        self.without = without
+        self.g = GraphBuilder(input_shapes)
         self.blobs: dict[str, Blob] = {}
         self.layers: list[Layer] = []
         self.notes: list[str] = []
@@ -50,6 +59,8 @@ class NetBuilder:
         self._shared = SharedParams()
         self._filled: list[str] = []
         self._twins: Counter[str] = Counter()
+        self._absent: dict[str, str] = {}  # blob that nothing gives -> the missing one behind it
+        self._left_out: dict[str, list[str]] = {}  # missing blob -> layers that need it
 
     def build(self) -> None:
         """Translate every layer.
@@ -60,6 +71,8 @@ class NetBuilder:
         """
         for message in self.messages:
             kind = self._kind(message)
+            if self._leave_out(message, kind):
+                continue
             bottoms = [self._bottom(message, name) for name in message.bottom]
             self._check_tops(message)
             spec = LayerSpec(message, kind, self.g, self.weights, self._shared, self.fill)
@@ -91,6 +104,22 @@ class NetBuilder:
             f"{message.place('type')}: layer {quoted(message.name)}: {kind.name} takes {wanted}"
             f" {noun}{'' if wanted == '1' else 's'}, {found} are given"
         )
+
+    def _leave_out(self, message: Message, kind: LayerType) -> bool:
+        """Whether a layer cannot be there, for want of a blob.
+
+        A deploy file may still have its losses, whose labels no layer writes any more; and a net
+        may be wanted without its labels.  What reads such a loss goes with it.
+        """
+        for name in message.bottom:
+            if name in self._current:
+                continue
+            if name in self._absent or kind.family == "loss":
+                missing = self._absent.get(name, name)
+                self._left_out.setdefault(missing, []).append(message.name)
+                self._absent.update(dict.fromkeys(message.top, missing))
+                return True
+        return False
 
     def _bottom(self, message: Message, name: str) -> str:
         """The key of the blob's current value."""
@@ -126,6 +155,11 @@ class NetBuilder:
         try:
             made = spec.kind.translate(g, spec, *values)
         except UnsupportedError as error:
+            if spec.kind.family == "loss":  # nothing but other losses needs it
+                del g.nodes[first:]
+                self._absent.update({top: top for top in spec.message.top})
+                self.notes.append(f"{error}; it is left out")
+                return
             if str(error).startswith(spec.where()) or quoted(spec.name) in str(error):
                 raise
             raise UnsupportedError(f"{spec.where()} ({spec.type}): {error}") from None
@@ -139,6 +173,7 @@ class NetBuilder:
         keys = [
             self._write(spec, top, value, first)
             for top, value in zip(spec.message.top, tops, strict=True)
+            if not self._dropped(value)
         ]
         self.notes += spec.notes
         self._filled += [spec.name] if spec.was_filled else []
@@ -154,6 +189,14 @@ class NetBuilder:
                 summary=spec.summary,
             )
         )
+
+    def _dropped(self, value: str) -> bool:
+        """Whether a top is an input that will not be fed; then it is forgotten."""
+        if value not in self.without or value not in self.g.inputs:
+            return False
+        self.g.drop_input(value)
+        self._absent[value] = value
+        return True
 
     def _write(self, spec: LayerSpec, top: str, value: str, first: int) -> str:
         """Name a layer's output: the blob's own name for the last write, blob@layer before."""
@@ -182,6 +225,49 @@ class NetBuilder:
         """The blobs that no layer reads."""
         return tuple(self._unread)
 
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The inputs that only losses read, if need be through layers without learned numbers.
+
+        A net that is nothing but losses needs all of its inputs.
+        """
+        readers: dict[str, list[Layer]] = {}
+        for layer in self.layers:
+            for bottom in layer.bottoms:
+                readers.setdefault(bottom, []).append(layer)
+        spare: set[str] = set()
+        for layer in reversed(self.layers):  # who reads a blob comes after who writes it
+            for top in layer.tops:
+                known = top in readers or not layer.bottoms
+                if known and all(_only_scores(each, spare) for each in readers.get(top, ())):
+                    spare.add(top)
+        tops = [top for layer in self.layers if not layer.bottoms for top in layer.tops]
+        values = (self.blobs[top].value for top in tops if top in spare)
+        found = tuple(value for value in values if value in self.g.inputs)
+        return found if len(found) < len(self.g.inputs) else ()
+
+    def all_notes(self) -> list[str]:
+        """What the user should know about this net, each thing once."""
+        return list(dict.fromkeys([*self.notes, *self.loss_notes(), *self.weight_notes()]))
+
+    def loss_notes(self) -> list[str]:
+        """Which layers were left out, and which inputs may be."""
+        notes = [
+            f"nothing gives blob {quoted(blob)}; left out: {', '.join(map(printable, names))}"
+            for blob, names in self._left_out.items()
+        ]
+        gone = {key for key, blob in self.blobs.items() if blob.value in self.optional}
+        if gone:
+            spare = _names(gone)
+            for layer in self.layers:
+                if gone.intersection(layer.bottoms):
+                    gone.update(layer.tops)
+            notes.append(
+                f"only losses read input {spare}; while it is not fed, these blobs are left out:"
+                f" {_names(key for key in self.blobs if key in gone)}"
+            )
+        return notes
+
     def weight_notes(self) -> list[str]:
         """Which layers have weights, when not all do."""
         with_params = [each for each in self.layers if each.params]
@@ -204,27 +290,10 @@ class NetBuilder:
         return notes
 
 
-def sized(layers: Sequence[Message], shapes: Mapping[str, Sequence[int]]) -> list[Message]:
-    """The layers with other input shapes; the messages given are not changed."""
-    changed = []
-    for each in layers:
-        if each.type == "Input" and any(top in shapes for top in each.top):
-            changed.append(_sized_input(each, shapes))
-        else:
-            changed.append(each)
-    return changed
+def _only_scores(layer: Layer, spare: set[str]) -> bool:
+    """Whether a layer is a loss, or has no learned numbers and writes nothing but for losses."""
+    return layer.family == "loss" or (not layer.params and spare.issuperset(layer.tops))
 
 
-def _sized_input(layer: Message, shapes: Mapping[str, Sequence[int]]) -> Message:
-    copy = layer.copy()
-    param = layer.input_param.copy()
-    old = list(param.shape)
-    new = []
-    for i, top in enumerate(layer.top):
-        each = old[i if len(old) > 1 else 0].copy()
-        if top in shapes:
-            each.set("dim", [int(d) for d in shapes[top]])
-        new.append(each)
-    param.set("shape", new)
-    copy.set("input_param", param)
-    return copy
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(printable(key) for key in keys)

@@ -21,7 +21,7 @@ from typing import Any
 from layerscope.text import nearest_hint, quoted
 
 FAMILIES = (
-    "data", "vision", "common", "normalization", "neuron", "utility",
+    "data", "vision", "recurrent", "common", "normalization", "neuron", "utility", "loss",
 )  # fmt: skip
 _LAYERS = "layerscope.readers.caffe.layers"
 

@@ -1,0 +1,1 @@
+"""Layers that compare what a net gives with what it should give."""
