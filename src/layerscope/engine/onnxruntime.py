@@ -41,11 +41,7 @@ class Session:
     def __init__(self, net: Net, values: Sequence[str]) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
-        arrays = {
-            name: array
-            for name, array in net.graph.tensors.items()
-            if array is not None and array.nbytes > INLINE_BYTES
-        }
+        arrays = _beside(net)
         # The runtime reads these arrays in place, so they live as long as the session.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
         self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
@@ -138,15 +134,23 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
         graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))
     graph.output.extend(helper.make_empty_tensor_value_info(value) for value in values)
     for name, array in net.graph.tensors.items():
-        if array is None:
-            continue
-        if array.nbytes <= INLINE_BYTES:
+        if array is not None and array.nbytes <= INLINE_BYTES:
             graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-        else:
-            graph.initializer.append(_declared(name, array, net.graph.types[name]))
+    for name, array in _beside(net).items():
+        graph.initializer.append(_declared(name, array, net.graph.types[name]))
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
+
+
+def _beside(net: Net) -> dict[str, NDArray[Any]]:
+    """The arrays that are handed over beside the graph; the runtime takes none that nothing reads."""
+    read = {name for node in net.graph.nodes for name in node.input}
+    return {
+        name: array
+        for name, array in net.graph.tensors.items()
+        if array is not None and array.nbytes > INLINE_BYTES and name in read
+    }
 
 
 def _declared(name: str, array: NDArray[Any], element: int) -> TensorProto:

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import layerscope as ls
 from closeness import assert_blob_close
-from layerscope.readers.caffe.write import write_caffemodel
+from onelayer import net_of
 
 RANDOM = np.random.default_rng(11)
-
-
-def net_of(folder: Path, dims: tuple[int, ...], layers: str, arrays: dict[str, list[np.ndarray]] | None = None,
-           more: dict[str, tuple[int, ...]] | None = None) -> ls.Net:  # fmt: skip
-    """A net with one input "x" (and `more` inputs) and the layers given as text."""
-    inputs = {"x": dims, **(more or {})}
-    text = "".join(
-        f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{'
-        + "".join(f" dim: {d}" for d in each)
-        + " } } }\n"
-        for name, each in inputs.items()
-    )
-    path = folder / "net.prototxt"
-    path.write_text(text + layers)
-    if arrays is None:
-        return ls.open(path)
-    weights = folder / "net.caffemodel"
-    write_caffemodel(weights, "net", [(name, "", each) for name, each in arrays.items()])
-    return ls.open(path, weights)
 
 
 def slow_conv(x, w, b, stride, pad, dilation, group):

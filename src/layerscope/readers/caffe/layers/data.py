@@ -194,9 +194,13 @@ def _images(
     """
     layer.summary = "fed" if layer.type == "MemoryData" else "fed, not read from the source"
     lack = dict.fromkeys(name for name, d in zip(names, dims, strict=True) if d == 0)
-    batch = g.asked.get(layer.message.top[0], dims)[:1]
-    known = [None if lack else dims, batch if batch != (0,) else None]
-    return _inputs(g, layer, known[: layer.tops], ", ".join(f"no {name}" for name in lack))
+    label = g.asked.get(layer.message.top[0], dims)[:1]
+    return _inputs(
+        g,
+        layer,
+        [None if lack else dims, label][: layer.tops],
+        ", ".join(f"no {name}" for name in lack),
+    )
 
 
 def _inputs(g: GraphBuilder, layer: LayerSpec, known: Sequence[Dims], lack: str) -> tuple[str, ...]:
