@@ -9,10 +9,11 @@ import pytest
 
 import layerscope as ls
 from closeness import assert_blob_close
-from readers.caffe.layers.test_golden import KNOWN, fed, opened
+from conftest import GOLDEN
+from readers.caffe.layers.test_golden import fed, opened
 
 
-@pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case.name)
 def test_captured_equals_plain(case: Path) -> None:
     """The plain run asks for the outputs alone, so the optimizer may fuse what lies between."""
     net = opened(case)
@@ -22,7 +23,7 @@ def test_captured_equals_plain(case: Path) -> None:
         assert_blob_close(captured[name], plain[name], f"{case.name}/{name}", tolerance=2e-6)
 
 
-@pytest.mark.parametrize("case", KNOWN, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case.name)
 def test_captured_equals_unoptimized(case: Path) -> None:
     """A second opinion: each blob by itself, computed by a session with no optimizer at all."""
     import onnxruntime as ort

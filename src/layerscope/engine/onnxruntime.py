@@ -144,7 +144,7 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
 
 
 def _beside(net: Net) -> dict[str, NDArray[Any]]:
-    """The arrays that are handed over beside the graph; the runtime takes none that nothing reads."""
+    """The arrays that go beside the graph; the runtime refuses those that no node reads."""
     read = {name for node in net.graph.nodes for name in node.input}
     return {
         name: array

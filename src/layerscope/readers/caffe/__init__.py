@@ -48,9 +48,6 @@ def open_caffe(
     notes: list[str] = []
     definition, weights = _in_order(definition, weights, notes)
     root = _definition(definition)
-    if weights is None and definition.kind == "binary":
-        weights = definition
-        notes.append(f"{definition.name}: definition and weights are both taken from it")
     trained = None
     if weights is not None:
         stored = root if weights is definition else decode(weights.view, weights.name)
@@ -95,7 +92,7 @@ def open_caffe(
 def _in_order(
     definition: InputFile, weights: InputFile | None, notes: list[str]
 ) -> tuple[InputFile, InputFile | None]:
-    """The two files in the order that they were meant in."""
+    """The two files in the order that they were meant in; one caffemodel is both."""
     if weights is not None and definition.kind == "binary" and weights.kind == "text":
         notes.append(
             f"{definition.name} holds the weights and {weights.name} the definition: read so"
@@ -106,6 +103,9 @@ def _in_order(
     for each in (definition, weights):
         if each is not None and each.kind == "hdf5":
             raise UnsupportedError(f"{each.name}: HDF5 weights are not read yet; give a caffemodel")
+    if weights is None and definition.kind == "binary":
+        notes.append(f"{definition.name}: definition and weights are both taken from it")
+        weights = definition
     return definition, weights
 
 

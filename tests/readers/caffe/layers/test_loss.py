@@ -302,19 +302,17 @@ def test_refused(tmp_path, kind, settings, bottoms, message):
 
 TRAINED = """
 layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 4 } }
-layer { name: "cut" type: "Slice" bottom: "label" top: "a" top: "b" }
 layer { name: "one" type: "Flatten" bottom: "label" top: "flat" flatten_param { end_axis: 1 } }
 layer { name: "hit" type: "Accuracy" bottom: "fc" bottom: "flat" top: "hit" }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "flat" top: "loss" top: "prob" }
 layer { name: "out" type: "HDF5Output" bottom: "fc" bottom: "label" }
 """
-WITHOUT_SLICE = "\n".join(line for line in TRAINED.splitlines() if "Slice" not in line)
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> ls.Net:
     weights = {"fc": [random(4, 6), random(4)]}
-    return net_of(tmp_path, (2, 6), WITHOUT_SLICE, weights, {"label": (2, 1)})
+    return net_of(tmp_path, (2, 6), TRAINED, weights, {"label": (2, 1)})
 
 
 def test_without_labels_the_losses_are_left_out(trained):
@@ -338,6 +336,13 @@ def test_without_labels_the_losses_are_left_out(trained):
         trained.run(x, ["loss"])
     with pytest.raises(ls.errors.UsageError, match="inputs are x, label; missing: x;"):
         trained.run({"label": label})
+
+
+def test_a_report_with_and_without_labels(trained, tmp_path):
+    x = random(1, 6)
+    for fed, shown in ((x, False), ({"x": x, "label": [[2]]}, True)):
+        page = ls.report(trained, fed, tmp_path / "page.html").read_text()
+        assert ("loss ()" in page) == shown and "only losses read input label" in page
 
 
 def test_a_net_without_an_optional_input(trained):
@@ -367,20 +372,42 @@ def test_a_net_of_a_fixed_batch_runs_without_labels(tmp_path):
         net.reshaped(x=(4, 6))
 
 
+DEPLOYED = """
+layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 4 } }
+layer { name: "hit" type: "Accuracy" bottom: "fc" bottom: "label" top: "hit" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+layer { name: "quiet" type: "Silence" bottom: "hit" }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
 def test_losses_of_a_deploy_file_are_left_out(tmp_path):
-    """Accuracy and loss are still there; the label's layer is not."""
-    layers = TRAINED.replace('bottom: "label"', 'bottom: "x"', 1)
-    layers = layers.replace("Slice", "Split").replace(
-        'bottom: "label" top: "flat"', 'bottom: "x" top: "flat"'
+    """Accuracy and loss are still there, the layer that gave the labels is not."""
+    net = net_of(tmp_path, (2, 6), DEPLOYED)
+    assert [layer.name for layer in net.layers] == ["x", "fc", "prob"]
+    assert (net.optional, net.outputs) == ((), ("prob",))
+    assert net.notes == ('nothing gives blob "label"; left out: hit, loss, quiet',)
+    assert list(net.run(random(1, 6), allow_missing=True)) == ["x", "fc", "prob"]
+
+
+def test_a_layer_that_is_no_loss_needs_its_bottom(tmp_path):
+    with pytest.raises(ls.errors.ReadError, match='reads blob "label", which no layer before it'):
+        net_of(tmp_path, (2, 6), DEPLOYED.replace("Accuracy", "Eltwise"))
+
+
+def test_labels_that_are_cut_up_first(tmp_path):
+    """What has no learned numbers and only leads to losses goes with the label."""
+    layers = (
+        'layer { name: "cut" type: "Slice" bottom: "label" top: "a" top: "b" slice_param { axis: 1 } }'
+        'layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 4 } }'
+        + loss_of("SoftmaxWithLoss", "", "fc a")
+        + 'layer { name: "quiet" type: "Silence" bottom: "b" }'
     )
-    layers = layers.replace('bottom: "fc" bottom: "flat"', 'bottom: "fc" bottom: "label"')
-    layers = layers.replace('bottom: "fc" bottom: "label" }', 'bottom: "fc" bottom: "hit" }')
-    net = net_of(
-        tmp_path, (2, 6), layers + 'layer { name: "s" type: "Softmax" bottom: "fc" top: "s" }'
-    )
-    assert [layer.name for layer in net.layers] == ["x", "fc", "cut", "one", "s"]
-    assert net.optional == () and net.outputs == ("a", "b", "flat", "s")
-    assert net.notes == ('nothing gives blob "label"; left out: hit, loss, out',)
+    net = net_of(tmp_path, (2, 6), layers, None, {"label": (2, 2)})
+    assert net.optional == ("label",)
+    assert list(net.filled().run(random(2, 6))) == ["x", "fc"]
+    whole = net.filled().run({"x": random(2, 6), "label": [[1, 0], [2, 3]]})
+    assert list(whole) == ["x", "label", "a", "b", "fc", "loss"]
 
 
 def test_a_net_that_is_nothing_but_losses_needs_all_inputs(tmp_path):

@@ -126,7 +126,7 @@ def test_convolution_without_space_in_groups(tmp_path):
         ("Deconvolution", "num_output: 3 group: 2 kernel_size: 3", "", "4 channels in, 3 out cannot"),
         ("Deconvolution", "num_output: 3 kernel_size: 2 pad: 4", "",
          r"a bottom \(2, 4, 5, 6\) becomes -2x-1 with pad 4x4"),
-        ("Deconvolution", "num_output: 3 kernel_size: 2", 'top: "z"', "1 bottom and 2 tops; every"),
+        ("Deconvolution", "num_output: 3 kernel_size: 2", 'top: "z"', "Deconvolution with 1 bottom makes 1 top, 2 are"),
         ("Im2col", "kernel_size: 7", "", "a kernel of 7x7 does not fit into a bottom"),
         ("Im2col", "kernel_size: 2 axis: 3", "", "axis 3 of a bottom .* has none behind it"),
         ("Im2col", "", "", "kernel_size is missing"),

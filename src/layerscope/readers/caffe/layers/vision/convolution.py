@@ -117,11 +117,6 @@ def _common(
         raise layer.error(
             f"{channels} channels in, {outputs} out cannot be split into {group} groups", "group"
         )
-    if len(bottoms) != layer.tops:
-        raise layer.error(
-            f"{plural(len(bottoms), 'bottom')} and {plural(layer.tops, 'top')}; every bottom has"
-            " its own top"
-        )
     if any(g.shape(bottom)[1:] != dims[1:] for bottom in bottoms):
         raise layer.error("its bottoms must all have one shape")
     parts = [f"{outputs} filters {times(found.kernel)}", *found.words()]
