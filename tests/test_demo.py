@@ -50,3 +50,11 @@ def test_images_are_small_and_their_origin_is_said() -> None:
     for path in images().values():
         assert path.stat().st_size < 60_000
         assert path.name in origin
+
+
+def test_the_docs_state_its_mean_and_size(net: ls.Net) -> None:
+    page = (FOLDER.parents[2] / "docs" / "demo-net.md").read_text()
+    blue, green, red = net.preprocessing.mean
+    assert f"(B {blue:g}, G {green:g}, R {red:g})" in page
+    weights = sum(p.size for each in net.params.values() for p in each)
+    assert f"{weights:,} numbers" in page

@@ -52,11 +52,57 @@ def test_mean_image_of_another_size_is_averaged() -> None:
     np.testing.assert_allclose(fed.array[0], want, rtol=1e-5)
 
 
-def test_gray_net() -> None:
+@pytest.mark.parametrize(("mean", "off"), [((), 0), ((33,), 33), (np.full((1, 2, 2), 7.0), 7)])
+def test_gray_net(mean: object, off: float) -> None:
     image = picture()
-    fed = prepare(image, (1, 1, 6, 8), Preprocessing(mean=(104, 117, 123)))
-    luma = np.asarray(Image.fromarray(image).convert("L"))
-    np.testing.assert_array_equal(fed.array[0, 0], luma)  # a colour mean does not apply
+    fed = prepare(image, (1, 1, 6, 8), Preprocessing(mean=mean, scale=0.5))
+    luma = np.asarray(Image.fromarray(image).convert("L"), np.float64)
+    np.testing.assert_allclose(fed.array[0, 0], (luma - off) * 0.5)
+    assert fed.statement.startswith("array 8x6, stretched to 8x6; gray 0-255")
+    assert f"minus the mean ({off})" in fed.statement or not off
+
+
+def test_mean_of_a_gray_net_comes_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "n.prototxt"
+    text = """layer { name: "data" type: "Input" top: "data" %s
+        input_param { shape { dim: 1 dim: 1 dim: 6 dim: 8 } } }"""
+    path.write_text(text % "transform_param { mean_value: 33 scale: 0.00390625 }")
+    how = ls.open(path).preprocessing
+    assert (how.channels, how.mean, how.scale) == ("gray", (33.0,), 0.00390625)
+    path.write_text(text % "")
+    assert ls.open(path).preprocessing.mean == ()
+
+
+@pytest.mark.parametrize("mean", [(1, 2, 3), (1, 2)])
+def test_a_mean_for_another_number_of_channels(mean: tuple[int, ...]) -> None:
+    with pytest.raises(ls.errors.UsageError, match=r"1 channel; the mean has \d values"):
+        prepare(picture(), (1, 1, 6, 8), Preprocessing(mean=mean))
+
+
+def test_several_images_are_a_batch(tmp_path: Path) -> None:
+    first, second = picture(), picture()[::-1]
+    Image.fromarray(second).save(tmp_path / "b.png")
+    fed = prepare([first, tmp_path / "b.png", Image.fromarray(first)], DIMS, PLAIN)
+    want = np.stack([first, second, first]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(fed.array, want)
+    np.testing.assert_array_equal(fed.pictures[1], second)
+    assert fed.statement.startswith("3 images, first: array 8x6")
+    with pytest.raises(ls.errors.UsageError, match="neither images nor numbers"):
+        prepare([[1, 2], [3]], DIMS, PLAIN)
+
+
+@pytest.mark.parametrize("kind", ["exif", "16 bits"])
+def test_an_image_is_the_same_by_path_and_as_an_object(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.png"
+    if kind == "exif":
+        exif = Image.Exif()
+        exif[274] = 3  # upside down
+        Image.fromarray(picture()).save(path, exif=exif)
+    else:
+        Image.fromarray((np.arange(48).reshape(6, 8) * 1300).astype(np.uint16)).save(path)
+    with Image.open(path) as image:
+        by_object = prepare(image, DIMS, PLAIN)
+    np.testing.assert_array_equal(by_object.array, prepare(path, DIMS, PLAIN).array)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_weights_are_views_that_cannot_be_written(small: tuple[Path, Path]) -> N
 def test_wrong_names(small: tuple[Path, Path]) -> None:
     net = ls.open(small[0])
     for ask, message in (
-        (lambda: net.params["conv2"], 'layer with params "conv2" is not in net "small" .*: conv1'),
+        (lambda: net.params["conv2"], 'param layer "conv2" is not in net "small" .*: conv1'),
         (lambda: net.layer("conv"), r'layer "conv" is not in net "small" \(5 layers\); .* conv1'),
         (lambda: net.reshaped(image=(1,)), 'input "image" is not in net "small"'),
     ):

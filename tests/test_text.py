@@ -30,3 +30,12 @@ def test_nearest_is_quick_on_a_hostile_name() -> None:
 def test_nearest_ignores_case() -> None:
     assert text.nearest_hint("relu", ["ReLU", "Scale"]) == "; nearest: ReLU"
     assert text.nearest_hint("zzz", ["ReLU"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [("Kätzchen", "latin-1"), ("Hündin", "latin-1"), ("crème brûlée", "latin-1"),
+     ("señor", "latin-1"), ("数据层", "gbk"), ("图像 分类，标签", "gbk"), ("猫 数据", "utf-8"), ("plain", "utf-8")],
+)  # fmt: skip
+def test_text_of_unknown_encoding(words: str, encoding: str) -> None:
+    assert text.decoded(words.encode(encoding)) == (words, encoding)

@@ -48,8 +48,11 @@ def format_of(path: Path, known: Collection[str]) -> str:
     'png'
 
     Raises:
-        UsageError: the suffix is not in `known`; the message lists those that are.
+        UsageError: the suffix is not in `known`, and the message lists those that are; or the
+            path is a folder.
     """
+    if path.is_dir():
+        raise UsageError(text.one_line(f"cannot write {text.quoted(path)}: it is a folder"))
     suffix = path.suffix.lower().removeprefix(".")
     if suffix in known:
         return suffix

@@ -33,7 +33,8 @@ class Preprocessing:
 
     Attributes:
         channels: the order of the blob's channels; "gray" for one channel.
-        mean: one number a channel in that order, or an array (C, H, W), taken off before scaling.
+        mean: one number a channel in that order (or one for all), or an array (C, H, W); taken
+            off before scaling.
         scale: multiplies what is left; pixels are 0-255 before it.
         std: one number a channel to divide by, after scale.
         fit: "stretch" to the net's size, "crop" the middle, or "pad" with black.
@@ -66,13 +67,19 @@ class Fed:
 
     Attributes:
         array: the blob, (N, C, H, W) float32.
-        picture: what the net saw, (H, W, 3) or (H, W) uint8; None when an array was given.
+        pictures: what the net saw, one (H, W, 3) or (H, W) uint8 for each image of the batch; empty
+            when an array was given.
         statement: how the one became the other, in one line.
     """
 
     array: NDArray[np.float32]
-    picture: NDArray[np.uint8] | None
+    pictures: tuple[NDArray[np.uint8], ...]
     statement: str
+
+    @property
+    def picture(self) -> NDArray[np.uint8] | None:
+        """The first of the pictures, if there are any."""
+        return self.pictures[0] if self.pictures else None
 
 
 Source = str | PathLike[str] | NDArray[Any] | Any
@@ -102,21 +109,45 @@ def prepare(
         image = load_image(path)
         return _from_image(image, dims, preprocessing, name, printable(path.name))
     if isinstance(source, np.ndarray):
-        if source.dtype == np.uint8 and (source.ndim == 2 or source.shape[2:] in ((3,), (4,))):
-            from PIL import Image
+        if not _is_picture(source):
+            return _given(source, dims, name, "array")
+        from PIL import Image
 
-            if source.size == 0:
-                raise UsageError(f"input {quoted(name)}: an empty image {shape(source.shape)}")
-            image = Image.fromarray(source).convert("RGB")
-            return _from_image(image, dims, preprocessing, name, "array")
-        return _given(source, dims, name, "array")
+        if source.size == 0:
+            raise UsageError(f"input {quoted(name)}: an empty image {shape(source.shape)}")
+        return _from_image(_rgb(Image.fromarray(source)), dims, preprocessing, name, "array")
     if hasattr(source, "convert") and hasattr(source, "size"):
-        return _from_image(source.convert("RGB"), dims, preprocessing, name, "image")
+        return _from_image(_rgb(source), dims, preprocessing, name, "image")
+    if isinstance(source, (list, tuple)) and any(_is_image(each) for each in source):
+        return _batch([prepare(each, dims, preprocessing, name) for each in source])
     if isinstance(source, (list, tuple, float, int)):
-        return _given(np.asarray(source, np.float32), dims, name, "numbers")
+        try:
+            return _given(np.asarray(source, np.float32), dims, name, "numbers")
+        except (ValueError, TypeError):
+            raise UsageError(
+                f"input {quoted(name)}: a list of neither images nor numbers"
+            ) from None
     raise UsageError(
         f"input {quoted(name)}: a {type(source).__name__} is neither an image nor an array"
     )
+
+
+def _is_picture(array: NDArray[Any]) -> bool:
+    """Whether an array holds pixels, (H, W), (H, W, 3) or (H, W, 4) uint8, and not a blob."""
+    return array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] in ((3,), (4,)))
+
+
+def _is_image(source: Any) -> bool:
+    if isinstance(source, np.ndarray):
+        return _is_picture(source)
+    return isinstance(source, (str, PathLike)) or hasattr(source, "convert")
+
+
+def _batch(fed: Sequence[Fed]) -> Fed:
+    """Several images as one blob."""
+    array = np.concatenate([each.array for each in fed])
+    pictures = tuple(picture for each in fed for picture in each.pictures)
+    return Fed(array, pictures, f"{plural(len(fed), 'image')}, first: {fed[0].statement}")
 
 
 def _given(array: NDArray[Any], dims: Sequence[int], name: str, origin: str) -> Fed:
@@ -134,7 +165,7 @@ def _given(array: NDArray[Any], dims: Sequence[int], name: str, origin: str) -> 
         )
     if blob.ndim and blob.shape[0] == 0:
         raise UsageError(f"input {quoted(name)}: a batch of 0")
-    return Fed(blob, None, f"{origin} {shape(array.shape)}, fed as it is")
+    return Fed(blob, (), f"{origin} {shape(array.shape)}, fed as it is")
 
 
 def _from_image(
@@ -146,8 +177,7 @@ def _from_image(
             " give an array (.npy)"
         )
     _, channels, height, width = dims
-    if (channels == 1) != (how.channels == "gray"):
-        how = replace(how, channels="gray" if channels == 1 else "BGR", mean=(), std=())
+    how = _for_channels(how, channels, name)
     before = f"{image.width}x{image.height}"
     image = image.convert("L" if channels == 1 else "RGB")
     picture = np.asarray(fitted(image, (height, width), how.fit))
@@ -155,28 +185,40 @@ def _from_image(
     if how.channels == "BGR":
         planes = planes[::-1]
     blob = planes.astype(np.float32)
-    blob -= _per_channel(how.mean, blob.shape, name)
+    if isinstance(how.mean, np.ndarray) and how.mean.shape != blob.shape:
+        # A mean of another size: the mean of each channel, as the classic notebook takes it.
+        how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
+    blob -= _per_channel(how.mean, blob.shape, name, "mean")
     if how.scale != 1:
         blob *= np.float32(how.scale)
     if how.std:
-        blob /= _per_channel(how.std, blob.shape, name)
+        blob /= _per_channel(how.std, blob.shape, name, "deviation")
     verb = {"stretch": "stretched", "crop": "cropped from the middle", "pad": "padded"}[how.fit]
     statement = f"{origin} {before}, {verb} to {width}x{height}; {how} ({how.source})"
-    return Fed(np.ascontiguousarray(blob[None]), picture, statement)
+    return Fed(np.ascontiguousarray(blob[None]), (picture,), statement)
+
+
+def _for_channels(how: Preprocessing, channels: int, name: str) -> Preprocessing:
+    """The preprocessing for an input with that many channels."""
+    if channels == 1:
+        return replace(how, channels="gray")
+    if how.channels == "gray":
+        raise UsageError(
+            f"input {quoted(name)} takes {channels} channels; their order is BGR or RGB, not gray"
+        )
+    return how
 
 
 def _per_channel(
-    values: tuple[float, ...] | NDArray[np.float32], dims: tuple[int, ...], name: str
+    values: tuple[float, ...] | NDArray[np.float32], dims: tuple[int, ...], name: str, what: str
 ) -> NDArray[np.float32]:
     """Numbers that broadcast over (C, H, W)."""
     if isinstance(values, np.ndarray):
-        if values.shape == dims:
-            return values
-        values = tuple(float(v) for v in values.mean(axis=(1, 2)))  # as the classic notebook does
+        return values
     if len(values) not in (0, 1, dims[0]):
         raise UsageError(
             f"input {quoted(name)} has {plural(dims[0], 'channel')};"
-            f" the mean has {plural(len(values), 'value')}"
+            f" the {what} has {plural(len(values), 'value')}"
         )
     return np.asarray(values or (0.0,), np.float32)[:, None, None]
 
@@ -205,7 +247,7 @@ def load_image(path: Path) -> Image.Image:
     """
     import io
 
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     shown = printable(path.name)
     content = read_bytes(path, "image", MAX_FILE)
@@ -221,7 +263,6 @@ def load_image(path: Path) -> Image.Image:
                     f" the limit is {MAX_PIXELS // 10**6} million: make it smaller first"
                 )
             image.load()
-            image = ImageOps.exif_transpose(image) or image
             return _rgb(image)
     except LimitError:
         raise
@@ -235,12 +276,13 @@ def load_image(path: Path) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
-        from PIL import Image
+    """An image upright and as RGB, whether it came from a file or from the caller."""
+    from PIL import Image, ImageOps
 
-        values = np.asarray(image, np.float32)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray((values * (255.0 / top)).round().astype(np.uint8)).convert("RGB")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
+        values = np.asarray(image, np.float32) * (255 / 65535)
+        image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     return image.convert("RGB")
 
 

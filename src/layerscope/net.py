@@ -201,7 +201,7 @@ class Net:
         for layer in self.layers:
             if layer.params:
                 found.setdefault(layer.name, layer.params)
-        return Named(found, "layer with params", f"net {quoted(self.name)}")
+        return Named(found, "param layer", f"net {quoted(self.name)}")
 
     def layer(self, name: str) -> Layer:
         """The layer of that name.

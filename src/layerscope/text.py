@@ -109,3 +109,30 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     """The tail of a message about a wrong name: "; nearest: conv5, conv1", or nothing."""
     found = nearest(name, known)
     return f"; nearest: {', '.join(printable(f) for f in found)}" if found else ""
+
+
+def decoded(raw: bytes) -> tuple[str, str]:
+    """Text of unknown encoding, and the encoding: UTF-8, or else GBK or Latin-1.
+
+    GBK takes almost any bytes and makes rare characters of Western accents; so it counts only where
+    four in five of its characters are of GB 2312's first level, the 3,755 most common ones, or
+    where Latin-1 would give control characters.
+
+    >>> decoded("K\u00e4tzchen".encode("latin-1")), decoded("\u6570\u636e".encode("gbk"))
+    (('K\u00e4tzchen', 'latin-1'), ('\u6570\u636e', 'gbk'))
+    """
+    try:
+        return raw.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        western = raw.decode("latin-1")
+    try:
+        chinese = raw.decode("gbk")
+    except UnicodeDecodeError:
+        return western, "latin-1"
+    pairs = [letter.encode("gbk") for letter in chinese if ord(letter) > 127]
+    pairs = [pair for pair in pairs if not 0xA1 <= pair[0] <= 0xA9]  # marks say nothing
+    common = sum(0xB0 <= lead <= 0xD7 and trail >= 0xA1 for lead, trail in pairs)
+    controls = any("\x80" <= letter < "\xa0" for letter in western)
+    if controls or (pairs and common >= 0.8 * len(pairs)):
+        return chinese, "gbk"
+    return western, "latin-1"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +76,10 @@ def test_show_every_kind(run, small, image) -> None:
         (["--blob", "data"], "data.png", "image.png 7x9, stretched to 7x9; BGR 0-255, minus"),
         (["--blob", "fc2"], "fc2.png", "fc2 (1, 5)"),
         (["--blob", "prob"], "prob.png", "prob (1, 5)"),
-        (["--param", "conv1"], "conv1.png", "conv1/0 (4, 3, 3, 3): 4 of 4 shown"),
-        (["--param", "conv1:1"], "conv1_1.png", "conv1/1 (4,)"),
-        (["--param", "fc2"], "fc2.png", "fc2/0 (5, 140): 1 of 1 shown"),
+        (["--param", "conv1"], "conv1-param0.png", "conv1/0 (4, 3, 3, 3): 4 of 4 shown"),
+        (["--param", "conv1:1"], "conv1-param1.png", "conv1/1 (4,)"),
+        (["--param", "conv1/1"], "conv1-param1.png", "conv1/1 (4,)"),
+        (["--param", "fc2"], "fc2-param0.png", "fc2/0 (5, 140): 1 of 1 shown"),
     ):
         found = run("show", *small, image, *words)
         assert (found.code, found.err) == (0, ""), found.err
@@ -96,9 +100,20 @@ def test_options_change_what_is_fed(run, small, image) -> None:
     found = run(*words, "--mean", "1,2,3", "--fit", "crop")
     assert "cropped from the middle to 7x9; RGB 0-255, minus the mean (1, 2, 3)" in found.out
     np.save("mean.npy", np.ones((3, 4, 4), np.float32))
-    assert "minus a mean image (3, 4, 4)" in run(*words, "--mean", "mean.npy").out
+    assert "minus the mean (1, 1, 1)" in run(*words, "--mean", "mean.npy").out
+    np.save("mean.npy", np.ones((3, 9, 7), np.float32))
+    assert "minus a mean image (3, 9, 7)" in run(*words, "--mean", "mean.npy").out
     bad = run(*words, "--mean", "1,x")
     assert bad.code == 2 and "neither numbers (104,117,123) nor a file" in bad.err
+    for wrong, message in (
+        (["--mean", "nan,1,2"], "every number must be finite"),
+        (["--mean", "1,2"], "3 channels; the mean has 2 values"),
+        (["--scale-input", "0"], "a factor other than 0"),
+        (["--scale-input", "inf"], "a factor other than 0"),
+        (["--channels", "gray"], "their order is BGR or RGB, not gray"),
+    ):
+        found = run(*words[:-2], *wrong)
+        assert found.code == 2 and message in found.err, found.err
 
 
 def test_labels_beside_the_net(run, small, image) -> None:
@@ -111,8 +126,55 @@ def test_labels_beside_the_net(run, small, image) -> None:
 def test_report(run, small, image) -> None:
     found = run("report", *small, image)
     assert found.code == 0 and found.out.startswith("image.html: 5 layers, ")
-    again = run("report", *small, image, "--json", "-o", "x.html")
-    assert json.loads(again.out)["bytes"] == Path("x.html").stat().st_size
+    assert "image.png 7x9, stretched to 7x9; BGR 0-255, minus the mean (104, 117, 123)" in found.out
+    assert found.out.count(" %  ") == 5
+    again = json.loads(run("report", *small, image, "--json", "-o", "x.html").out)
+    assert again["bytes"] == Path("x.html").stat().st_size
+    assert again["fed"]["data"].startswith("image.png 7x9") and len(again["top"]) == 5
+
+
+def test_labels_of_another_net(run, small, image) -> None:
+    """Those that were found by themselves are left aside, those that were asked for refused."""
+    labels = small[0].parent / "synset_words.txt"
+    labels.write_text("".join(f"n{i:08} thing {i}\n" for i in range(1000)))
+    found = run("show", *small, image, "--blob", "prob")
+    assert found.code == 0 and "thing" not in found.out
+    assert "synset_words.txt has 1,000 names, the net 5 classes: not used" in found.err
+    asked = run("show", *small, image, "--blob", "prob", "--labels", labels)
+    assert asked.code == 2 and "1,000 names, the net 5 classes; give the net's own" in asked.err
+
+
+def test_alone_it_says_what_it_can_do(run) -> None:
+    found = run()
+    assert found.code == 0 and found.out == run("-h").out
+    lines = [line.strip() for line in found.out.splitlines()]
+    assert "layerscope shapes deploy.prototxt weights.caffemodel" in lines
+    assert "\b" not in found.out and "\\b" not in found.out
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "layerscope", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.startswith("layerscope, version ")
+
+
+def test_whoever_reads_may_stop(tmp_path: Path) -> None:
+    """`layerscope layers | head -1` ends quietly."""
+    call = f'"{sys.executable}" -m layerscope layers | head -1; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0" and done.stderr == ""
+
+
+def test_a_terminal_that_lacks_letters(tmp_path: Path) -> None:
+    (tmp_path / "n.prototxt").write_text(
+        'layer { name: "猫" type: "Input" top: "猫" input_param { shape { dim: 1 } } }'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "layerscope", "shapes", str(tmp_path / "n.prototxt")],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert done.returncode == 0 and b"\\u732b" in done.stdout
 
 
 def test_layers(run) -> None:
@@ -201,9 +263,18 @@ BAD = [
     (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME or --param LAYER"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--blob", "conv1"], 2, "show --blob needs an image"),
     (lambda f: ["show", DEFINITION, "--param", "conv1"], 3, "has no weights"),
-    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:7"], 2, "has 2 params, not 7"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:7"], 2, "has params 0 to 1, there is no 7"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "c", "-o", "x.bmpx"], 2, "not in net"),
     (lambda f: ["report", DEFINITION, WEIGHTS], 2, "report needs an image"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, images()["cat"], "--blob", "relu1"], 2,
+     '"relu1" is a layer, not a blob; it writes conv1'),
+    (lambda f: ["show", DEFINITION, WEIGHTS, images()["cat"], "--blob", "conv1", "-o", f], 2,
+     "it is a folder"),
+    (lambda f: ["report", DEFINITION, WEIGHTS, images()["cat"], "-o", f / "page.pdf"], 2,
+     'the name ends in ".pdf"; possible: .html, .htm'),
+    (lambda f: ["shapes", WEIGHTS], 3, "weights without their definition; give the prototxt too"),
+    (lambda f: ["shapes", images()["cat"]], 3, "an image, not a net; the order is NET WEIGHTS"),
+    (lambda f: [DEFINITION], 2, "For a file, say what to do: layerscope shapes "),
     (lambda f: ["report"], 2, "report takes NET [WEIGHTS] [IMAGE], 0 files are given"),
     (lambda f: ["demo", "--image", f / "none.jpg"], 2, "none.jpg: no such file"),
 ]  # fmt: skip

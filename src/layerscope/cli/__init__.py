@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -14,23 +16,30 @@ from layerscope.cli.report import report
 from layerscope.cli.shapes import shapes
 from layerscope.cli.show import show
 from layerscope.errors import LayerscopeError
-from layerscope.text import one_line
+from layerscope.text import one_line, printable
 
 INTERRUPTED = 130
 OUR_FAULT = 70
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# \b on a line of its own keeps click from folding the lines that follow.
+HELP = """An oscilloscope for convolutional nets: open a trained net and see every layer.
+
+\b
+layerscope demo                                     a first look, nothing needed
+layerscope shapes deploy.prototxt weights.caffemodel
+layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
+layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
+"""
+
+
+@click.group(
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="layerscope")
 def cli() -> None:
-    r"""An oscilloscope for convolutional nets: open a trained net and see every layer.
-
-    \b
-    layerscope demo                                     a first look, nothing needed
-    layerscope shapes deploy.prototxt weights.caffemodel
-    layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
-    layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
-    """
+    """The group of all commands."""
 
 
 for command in (demo, shapes, show, report, layers):
@@ -39,6 +48,9 @@ for command in (demo, shapes, show, report, layers):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with the exit code of `errors.py`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -56,11 +68,16 @@ def run(arguments: list[str]) -> int:
         return _say(str(error), error.exit_code)
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_:
+        click.echo(help_.format_message())
+        return 0
+    except click.UsageError as error:
+        return _say(error.format_message() + _file_as_command(arguments), 2)
     except click.ClickException as error:
         return _say(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click makes the second of the first
         # Whoever read our output has stopped reading; Python must not complain when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -72,6 +89,14 @@ def run(arguments: list[str]) -> int:
         what = f"{type(error).__name__}: {error}"
         return _say(f"a fault in layerscope itself ({what}); --debug shows where", OUR_FAULT)
     return 0
+
+
+def _file_as_command(arguments: list[str]) -> str:
+    """A hint for those who give a net and no command."""
+    first = arguments[0] if arguments else ""
+    if first in cli.commands or not Path(first).is_file():
+        return ""
+    return f" For a file, say what to do: layerscope shapes {printable(first, 60)}"
 
 
 def _say(message: str, code: int) -> int:

@@ -8,6 +8,7 @@ import click
 
 from layerscope.blobs import Blobs
 from layerscope.cli.options import Progress, output_options, print_json
+from layerscope.cli.outcome import outcome
 from layerscope.cli.show import save
 from layerscope.errors import SystemFaultError
 from layerscope.net import Net
@@ -37,33 +38,28 @@ PICTURES = (
 def demo(output: Path, image: str | None, as_json: bool, debug: bool) -> None:
     """Classify an image with the demo net and draw every layer: a first look, nothing needed."""
     from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
-    from layerscope.measure.top import probability_blob, read_labels, top
+    from layerscope.measure.top import read_labels
     from layerscope.show.table import tables
-    from layerscope.show.terminal import guesses_text, tables_text
+    from layerscope.show.terminal import tables_text
 
     net = open_net(DEFINITION, WEIGHTS)
     labels = read_labels(LABELS)
     choice = images()
     source = choice.get(image or "", Path(image) if image else next(iter(choice.values())))
     blobs = net.run(source)
-    guesses = top(blobs[probability_blob(net) or net.outputs[-1]][0], labels)
+    told = outcome(net, blobs, labels)
     written = _draw(net, blobs, labels, output)
     if as_json:
         print_json(
             {
                 "tables": tables(net).as_json(),
                 "image": str(source),
-                "fed": {name: fed.statement for name, fed in blobs.fed.items()},
-                "top": [{"index": g.index, "value": g.value, "label": g.label} for g in guesses],
+                **told.as_json(),
                 "written": [str(path) for path in written],
             }
         )
         return
-    click.echo(tables_text(tables(net)))
-    click.echo("\ninput")
-    for fed in blobs.fed.values():
-        click.echo(f"  {fed.statement}")
-    click.echo(f"\nmost likely\n{guesses_text(guesses)}\n\nwritten")
+    click.echo(f"{tables_text(tables(net))}\n\n{told.text()}\n\nwritten")
     for path in written:
         click.echo(f"  {path}")
     click.echo(f"\nOpen {written[0]} in a browser. Other images: --image {' | '.join(choice)}")

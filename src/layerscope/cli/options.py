@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import click
 from layerscope.errors import UsageError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Net
-from layerscope.text import one_line, printable
+from layerscope.text import one_line, plural, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -111,6 +112,8 @@ def preprocessing(
     elif channels is not None and channels != how.channels and isinstance(how.mean, tuple):
         changes["mean"] = how.mean[::-1]  # the same colours in the other order
     if scale_input is not None:
+        if not isfinite(scale_input) or scale_input == 0:
+            raise UsageError(f"--scale-input {scale_input:g}: a factor other than 0 is needed")
         changes["scale"] = scale_input
     if channels is not None:
         changes["channels"] = channels
@@ -128,7 +131,10 @@ def parse_mean(words: str) -> Any:
         UsageError: neither.
     """
     try:
-        return tuple(float(word) for word in words.split(","))
+        numbers = tuple(float(word) for word in words.split(","))
+        if not all(map(isfinite, numbers)):
+            raise UsageError(f"--mean {printable(words)}: every number must be finite")
+        return numbers
     except ValueError:
         pass
     path = Path(words)
@@ -139,17 +145,33 @@ def parse_mean(words: str) -> Any:
     return read_mean(path)
 
 
-def find_labels(given: Path | None, net_file: str) -> list[str] | None:
-    """The labels that were asked for, or those beside the net."""
-    from layerscope.measure.top import read_labels
+def find_labels(given: Path | None, net_file: str, net: Net) -> list[str] | None:
+    """The labels that were asked for, or those beside the net when they are as many as its classes.
 
+    Raises:
+        UsageError: the labels that were asked for are not as many as the classes.
+    """
+    from layerscope.measure.top import probability_blob, read_labels
+
+    last = probability_blob(net)
+    classes = net.blobs[last].shape[1] if last and len(net.blobs[last].shape) > 1 else 0
     if given is not None:
-        return read_labels(given)
+        labels = read_labels(given)
+        if classes and len(labels) != classes:
+            raise UsageError(f"{_unlike(given, labels, classes)}; give the net's own labels")
+        return labels
     for name in _LABEL_FILES:
         beside = Path(net_file).parent / name
         if beside.is_file():
-            return read_labels(beside)
+            labels = read_labels(beside)
+            if len(labels) == classes:
+                return labels
+            say_notes([f"{_unlike(beside, labels, classes)}: not used"])
     return None
+
+
+def _unlike(path: Path, labels: Sequence[str], classes: int) -> str:
+    return f"{printable(path.name)} has {plural(len(labels), 'name')}, the net {classes:,} classes"
 
 
 def split_files(files: Sequence[str], what: str) -> tuple[str, str | None, str | None]:

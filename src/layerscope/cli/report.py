@@ -18,7 +18,9 @@ from layerscope.cli.options import (
     say_notes,
     split_files,
 )
+from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
+from layerscope.files import format_of
 from layerscope.readers import open_net
 
 
@@ -54,16 +56,14 @@ def report(
     net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes), **how)
     net = net.filled() if allow_missing else net
     target = output or Path(Path(image).name).with_suffix(".html")
-    write_report(
-        net,
-        image,
-        target,
-        labels=find_labels(labels, net_file),
-        progress=Progress("drawing"),
-    )
-    written = target.stat().st_size
+    format_of(target, ("html", "htm"))
+    names = find_labels(labels, net_file, net)
+    blobs = net.run(image)
+    write_report(net, blobs, target, labels=names, progress=Progress("drawing"))
+    written, told = target.stat().st_size, outcome(net, blobs, names)
     if as_json:
-        print_json({"written": str(target), "bytes": written, "notes": net.notes})
+        answer = {"written": str(target), "bytes": written, **told.as_json()}
+        print_json({**answer, "notes": net.notes})
         return
-    click.echo(f"{target}: {len(net.layers)} layers, {size(written)}")
+    click.echo(f"{target}: {len(net.layers)} layers, {size(written)}\n{told.text()}")
     say_notes(net.notes)

@@ -17,7 +17,9 @@ from layerscope.cli.options import (
     say_notes,
     split_files,
 )
+from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
+from layerscope.pictures import Picture, Plot
 from layerscope.pictures.scale import Scale
 from layerscope.readers import open_net
 
@@ -72,39 +74,45 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     net_file, weights, image = split_files(files, "show")
     net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes), **how)
     net = net.filled() if allow_missing else net
+    told = None
     if param is not None:
         layer, index = _layer_and_index(net.params, param)
         picture = param_picture(net, layer, index, scale=scale)
+        name = f"{layer}-param{index}"
     else:
-        assert blob is not None
         if image is None:
             raise UsageError("show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME")
-        blobs = net.run(image, [blob])
-        picture = blob_picture(
-            net, blobs, next(iter(blobs)), scale=scale, labels=find_labels(labels, net_file)
-        )
-    target = output or Path(f"{_file_name(blob or param or '')}.png")
+        blobs = net.run(image, [blob or ""])
+        names = find_labels(labels, net_file, net)
+        name = next(iter(blobs))
+        picture = blob_picture(net, blobs, name, scale=scale, labels=names)
+        told = outcome(net, blobs, names)
+    target = output or Path(f"{_file_name(name)}.png")
     save(picture, target, raw=raw)
-    caption = getattr(picture, "caption", None) or getattr(picture, "title", "")
+    caption = picture.caption if isinstance(picture, Picture) else picture.title
     if as_json:
-        print_json({"written": str(target), "caption": caption, "notes": net.notes})
+        answer = told.as_json() if told else {}
+        print_json({"written": str(target), "caption": caption, **answer, "notes": net.notes})
         return
     click.echo(f"{target}: {caption}")
+    if told is not None:
+        click.echo(told.text())
     say_notes(net.notes)
 
 
-def save(picture: Any, target: Path, *, raw: bool = False) -> None:
+def save(picture: Picture | Plot, target: Path, *, raw: bool = False) -> None:
     """Write a picture; pixels are enlarged and titled unless they are wanted raw."""
-    if not raw and hasattr(picture, "readable"):
+    if isinstance(picture, Picture) and not raw:
         picture = picture.readable()
     picture.save(target)
 
 
 def _layer_and_index(params: Any, words: str) -> tuple[str, int]:
-    """`conv1:1` is the second param of conv1, unless a layer has that very name."""
-    name, _, number = words.rpartition(":")
-    if words not in params and name and number.isdigit():
-        return name, int(number)
+    """`conv1:1` or `conv1/1` is the second param of conv1, unless a layer has that very name."""
+    for mark in ":/":
+        name, _, number = words.rpartition(mark)
+        if words not in params and name in params and number.isdigit():
+            return name, int(number)
     return words, 0
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from layerscope.blobs import Blobs
-from layerscope.errors import LimitError, UnsupportedError, UsageError
+from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import IR_VERSION, OPSET, Named, Net
 from layerscope.text import plural, printable, quoted, size
@@ -206,6 +206,12 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
     if isinstance(blobs, str):
         raise UsageError(f"blobs takes a list of names, not the text {quoted(blobs)}")
     known, aliases = Named(net.blobs, "blob", f"net {quoted(net.name)}"), _aliases(net)
+    for name in blobs:
+        writer = next((each for each in net.layers if each.name == name), None)
+        if name not in known and name not in aliases and writer is not None:
+            raise UnknownNameError(
+                f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
+            )
     wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
     for name in wanted:
         if name not in fitting.blobs:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from layerscope.errors import ReadError
 from layerscope.inputs import read_bytes
 from layerscope.net import Net
-from layerscope.text import plural, printable
+from layerscope.text import decoded, plural, printable
 
 MAX_LABELS = 1_000_000
 MAX_LABELS_FILE = 64_000_000
@@ -60,12 +60,7 @@ def read_labels(path: Path) -> list[str]:
     content = read_bytes(path, "labels", MAX_LABELS_FILE)
     if b"\0" in content[:4096]:
         raise ReadError(f"{printable(path.name)}: not a text file; labels are names, one a line")
-    for encoding in ("utf-8-sig", "gbk", "latin-1"):
-        try:
-            lines = content.decode(encoding).splitlines()
-            break
-        except UnicodeDecodeError:
-            continue
+    lines = decoded(content)[0].splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) > MAX_LABELS:

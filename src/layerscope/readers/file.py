@@ -18,7 +18,7 @@ _IMPOSTORS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"version https://git-lfs",), "a Git LFS pointer", "fetch the file itself with git lfs pull"),
     ((b"\x1f\x8b",), "a gzip archive", "unpack it first"),
     ((b"PK\x03\x04",), "a zip archive (PyTorch's files are too)", "give a Caffe net, or unpack it"),
-    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM6"), "an image", "the net comes before the image"),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM6"), "an image", "the order is NET WEIGHTS IMAGE"),
     ((b"%PDF",), "a PDF document", "give the net's definition"),
     ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle",
      "it could run a program, so it is not opened"),

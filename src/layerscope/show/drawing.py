@@ -43,8 +43,8 @@ def blob_picture(
     """
     array = blobs[name]
     fed = blobs.fed.get(name)
-    if as_image and fed is not None and fed.picture is not None:
-        return Picture(fed.picture, f"{printable(name)}: {fed.statement}")
+    if as_image and fed is not None and 0 <= image < len(fed.pictures):
+        return Picture(fed.pictures[image], f"{printable(name)}: {fed.statement}")
     title = f"{printable(name)} {shape(array.shape)}"
     if array.ndim and not 0 <= image < len(array):
         raise UsageError(f"image {image} of {plural(len(array), 'image')} in the batch")
@@ -78,19 +78,26 @@ def param_picture(
     params: tuple[Param, ...] = net.params[layer]
     if not 0 <= index < len(params):
         raise UsageError(
-            f"layer {printable(layer)} has {plural(len(params), 'param')}, not {index}"
+            f"layer {printable(layer)} has params 0 to {len(params) - 1}, there is no {index}"
         )
     param = params[index]
     title = f"{printable(param.name)} {shape(param.shape)}"
     data = param.data
     dims = tuple(d for d in param.shape if d != 1)
-    if len(param.shape) == 4 and prod(param.shape[2:]) > 1:
+    colored = len(param.shape) == 4 and param.shape[1] == 3 and _reads_an_image(net, layer)
+    if colored and prod(param.shape[2:]) > 1:
         order: Channels = "BGR" if net.preprocessing.channels == "BGR" else "RGB"
         return grid(data, scale, channels=order, title=title, limit=limit)
-    if len(param.shape) > 4:
+    if len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
         return grid(data.reshape(-1, *param.shape[-2:]), scale, title=title, limit=limit)
     if len(dims) == 2 and max(dims) <= MOST_MATRIX:
         return grid(data.reshape(1, *dims), "signed" if scale == "all" else scale, title=title)
     if len(dims) >= 2:
         return histogram(data.ravel(), title=title)
     return vector(data.ravel(), title=title)
+
+
+def _reads_an_image(net: Net, layer: str) -> bool:
+    """Whether a layer's three input channels are colours: those of an input, and nothing else's."""
+    bottoms = net.layer(layer).bottoms
+    return any(net.blobs[bottom].value in net.inputs for bottom in bottoms)

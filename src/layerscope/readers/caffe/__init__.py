@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from layerscope.errors import ReadError, UnsupportedError
 from layerscope.inputs import Preprocessing
-from layerscope.net import Named, Net
+from layerscope.net import Graph, Named, Net
 from layerscope.readers.caffe.build import NetBuilder
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.phase import State, kept
@@ -64,14 +64,15 @@ def open_caffe(
     ) -> Net:
         builder = NetBuilder(layers, trained, fill=fill, input_shapes=shapes, without=without)
         builder.build()
+        graph = builder.g.finish()
         return Net(
             name=name,
             format="caffe",
             layers=tuple(builder.layers),
             blobs=builder.blobs,
-            graph=builder.g.finish(),
+            graph=graph,
             outputs=builder.outputs,
-            preprocessing=preprocessing(layers),
+            preprocessing=preprocessing(layers, _channels(graph)),
             notes=(*notes, *builder.all_notes()),
             optional=builder.optional,
             rebuild=lambda more, again, less: build(
@@ -123,26 +124,39 @@ def _definition(file: InputFile) -> Message:
             )
     if not (root.layer or root.layers):
         raise ReadError(f"{file.name}: no layers in it; is it a net's definition?")
+    if file.kind == "binary" and not any(each.top for each in (*root.layer, *root.layers)):
+        raise ReadError(
+            f"{file.name}: weights without their definition; give the prototxt too: NET WEIGHTS"
+        )
     return root
 
 
-def preprocessing(layers: Sequence[Message]) -> Preprocessing:
+def _channels(graph: Graph) -> int:
+    """Channels of the first input that an image could fill; 3 where there is none."""
+    shapes = [graph.shapes[name] for name in graph.inputs]
+    return next((dims[1] for dims in shapes if len(dims) == 4), 3)
+
+
+def preprocessing(layers: Sequence[Message], channels: int) -> Preprocessing:
     """How the net wants its images: its own transform_param, or Caffe's usual way."""
-    usual = Preprocessing(mean=IMAGENET_BGR, source="Caffe's usual way; the net does not say")
+    usual = Preprocessing(
+        channels="gray" if channels == 1 else "BGR",
+        mean=() if channels == 1 else IMAGENET_BGR,
+        source="Caffe's usual way; the net does not say",
+    )
     for each in layers:
         if not each.top or each.bottom or not each.has("transform_param"):
             continue
         given = each.transform_param
-        means = tuple(float(m) for m in given.mean_value)
         how = replace(
             usual,
-            mean=means or (() if not given.has("mean_file") else usual.mean),
+            mean=tuple(float(m) for m in given.mean_value),
             scale=float(given.scale),
-            channels="gray" if given.force_gray else "BGR",
             source="the net's transform_param",
         )
         if given.has("mean_file"):
             unread = printable(given.mean_file, 60)
-            how = replace(how, source=f"the net's transform_param; mean file {unread} not read")
+            source = f"the net's transform_param; mean file {unread} not read"
+            how = replace(how, mean=usual.mean, source=source)
         return how
     return usual

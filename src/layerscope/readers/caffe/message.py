@@ -9,7 +9,7 @@ from typing import Any
 
 from layerscope.errors import LimitError, ReadError
 from layerscope.readers.caffe.schema import Field, MessageType
-from layerscope.text import nearest_hint, plural, printable, quoted
+from layerscope.text import decoded, nearest_hint, plural, printable, quoted
 
 MAX_DEPTH = 64
 MAX_FIELDS = 200_000
@@ -231,16 +231,10 @@ def _nested(field: Field) -> bool:
 
 
 def decode_text(raw: bytes, source: Source, offset: int) -> str:
-    """Text from a file: UTF-8, or the GBK that many Chinese models use, with a note."""
+    """Text from a file: UTF-8, or the GBK or Latin-1 of older models, with a note."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    for encoding in ("gbk", "latin-1"):
-        try:
-            words = raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+        words, encoding = decoded(raw)
         source.recode(offset, words, encoding)
         return words
-    raise AssertionError("latin-1 decodes every byte")

@@ -16,7 +16,7 @@ from layerscope.readers.caffe.registry import LayerType
 from layerscope.readers.caffe.schema import message_type
 from layerscope.readers.caffe.weights import Weights
 from layerscope.readers.graph import GraphBuilder
-from layerscope.text import plural, quoted, shape
+from layerscope.text import plural, printable, quoted, shape
 
 
 class SharedParams:
@@ -187,7 +187,9 @@ class LayerSpec:
 
     def error(self, what: str, field: str = "") -> ReadError:
         """An error about this layer, with the place in the file."""
-        return ReadError(f"{self.where(field)}: {what}")
+        unknown = [name for name, _ in (self.param.unknown if self.param is not None else ())]
+        hint = f" (unknown here: {', '.join(map(printable, unknown[:3]))})" if unknown else ""
+        return ReadError(f"{self.where(field)}: {what}{hint}")
 
     def unsupported(self, what: str, field: str = "") -> UnsupportedError:
         """An error about something valid that layerscope cannot do."""

@@ -50,7 +50,7 @@ def slow_pool(
     return result, mask
 
 
-SIZES = [(7, 5), (6, 9), (8, 8), (4, 11)]
+SIZES = [(7, 5), (6, 9), (8, 8), (4, 11), (2, 3)]
 KERNELS = [(3, 2), (2, 3), (1, 1), (4, 4), (3, 3)]
 STRIDES = [(1, 1), (2, 3), (3, 2), (2, 2)]
 PADS = [(0, 0), (1, 1), (0, 1), (2, 0)]
@@ -70,6 +70,11 @@ def test_every_geometry(tmp_path: Path, size: tuple[int, int], method: str, floo
     for kernel, stride, pad in itertools.product(KERNELS, STRIDES, PADS):
         if any(p >= k for p, k in zip(pad, kernel, strict=True)):
             continue
+        outs = [
+            out_size(*each, any(pad), floor) for each in zip(size, kernel, stride, pad, strict=True)
+        ]
+        if min(outs) < 1:
+            continue
         name = f"k{kernel}s{stride}p{pad}".replace(" ", "")
         tops = f'top: "{name}"' + (f' top: "{name}i"' if method == "MAX" else "")
         text.append(
@@ -87,7 +92,7 @@ def test_every_geometry(tmp_path: Path, size: tuple[int, int], method: str, floo
         if name != "x":
             assert_blob_close(blobs[name], wanted[name], name)
             assert net.blobs[name].shape == wanted[name].shape
-    assert len(blobs) > 40
+    assert len(blobs) > 30
 
 
 def test_a_window_outside_the_image() -> None:
@@ -106,7 +111,7 @@ def test_a_window_outside_the_image() -> None:
         ("kernel_size: 3 kernel_h: 2 kernel_w: 2", "kernel_size and kernel_h/kernel_w are both"),
         ("kernel_h: 2", "kernel_h and kernel_w must both be given"),
         ("kernel_size: 2 pad: 2", "pad 2x2 must be smaller than the kernel 2x2"),
-        ("kernel_size: 9", "a window of 9x9 is larger than the bottom 5x6"),
+        ("kernel_size: 9", "no window of 9x9 with stride 1x1 begins in the bottom 5x6"),
         ("kernel_size: 2 stride: 0", "stride 0x0; every number must be at least 1"),
         ("global_pooling: true kernel_size: 2", "global_pooling takes no kernel size"),
         ("global_pooling: true pad: 1", "global_pooling takes no pad"),

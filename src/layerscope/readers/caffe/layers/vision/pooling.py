@@ -151,14 +151,15 @@ def _placed(
         )
     windows = []
     for size, k, s, b in zip(space, kernel, stride, pad, strict=True):
-        room = size + 2 * b - k
-        if room < 0:
-            raise layer.error(
-                f"a window of {times(kernel)} is larger than the bottom {times(space)}"
-            )
+        room = size + 2 * b - k  # below 0, rounding up may still leave one window that is cut
         out = (room // s if floor else -(-room // s)) + 1
         if any(pad) and (out - 1) * s >= size + b:
             out -= 1
+        if out < 1:
+            raise layer.error(
+                f"no window of {times(kernel)} with stride {times(stride)} begins in the bottom"
+                f" {times(space)}"
+            )
         windows.append(_Window(size, k, s, b, out))
     return windows
 
