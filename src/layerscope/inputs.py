@@ -195,8 +195,12 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     return image.resize(target, Image.Resampling.BILINEAR)
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, *, upright: bool = True) -> Image.Image:
     """Open an image file, turned upright, as RGB (transparency is dropped, as Caffe does).
+
+    Args:
+        path: the file.
+        upright: whether to turn it as the camera noted (EXIF).
 
     Raises:
         UsageError: there is no such file.
@@ -221,7 +225,8 @@ def load_image(path: Path) -> Image.Image:
                     f" the limit is {MAX_PIXELS // 10**6} million: make it smaller first"
                 )
             image.load()
-            image = ImageOps.exif_transpose(image) or image
+            if upright:
+                image = ImageOps.exif_transpose(image) or image
             return _rgb(image)
     except LimitError:
         raise

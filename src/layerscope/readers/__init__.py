@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 
 from layerscope.net import Net
 from layerscope.readers.file import InputFile
 
 
-def open_net(definition: str | PathLike[str], weights: str | PathLike[str] | None = None) -> Net:
+def open_net(
+    definition: str | PathLike[str],
+    weights: str | PathLike[str] | None = None,
+    *,
+    phase: str = "TEST",
+    level: int = 0,
+    stages: Sequence[str] = (),
+) -> Net:
     """Open a trained net.
 
     Args:
         definition: a Caffe prototxt (current or V1 form), or a caffemodel that holds its own
             definition.
         weights: the caffemodel; without it shapes are known, but nothing can run.
+        phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.
+        level: what `min_level` and `max_level` are held against.
+        stages: what `stage` and `not_stage` are held against.
 
     Returns:
         Net: its layers, blobs, params and graph.  The order of the two files does not matter.
@@ -27,4 +38,10 @@ def open_net(definition: str | PathLike[str], weights: str | PathLike[str] | Non
     """
     from layerscope.readers.caffe import open_caffe
 
-    return open_caffe(InputFile(definition), None if weights is None else InputFile(weights))
+    return open_caffe(
+        InputFile(definition),
+        None if weights is None else InputFile(weights),
+        phase=phase,
+        level=level,
+        stages=stages,
+    )

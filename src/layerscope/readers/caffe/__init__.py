@@ -28,12 +28,22 @@ IMAGENET_BGR = (104.0, 117.0, 123.0)
 _SOLVER_FIELDS = {"base_lr", "max_iter", "lr_policy", "train_net", "snapshot_prefix", "solver_mode"}
 
 
-def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
+def open_caffe(
+    definition: InputFile,
+    weights: InputFile | None,
+    *,
+    phase: str = "TEST",
+    level: int = 0,
+    stages: Sequence[str] = (),
+) -> Net:
     """Build a net from a definition and, if given, trained weights.
 
     Args:
         definition: a prototxt, or a caffemodel that holds its own definition.
         weights: a caffemodel.
+        phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.
+        level: what `min_level` and `max_level` are held against.
+        stages: what `stage` and `not_stage` are held against.
 
     Raises:
         ReadError: a file is damaged, or the weights do not fit.
@@ -50,7 +60,7 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
     for each in (definition, weights):
         if each is not None and each.kind == "hdf5":
             raise UnsupportedError(f"{each.name}: HDF5 weights are not read yet; give a caffemodel")
-    root = _definition(definition)
+    root = read_definition(definition)
     if weights is None and definition.kind == "binary":
         weights = definition
         notes.append(f"{definition.name}: definition and weights are both taken from it")
@@ -59,9 +69,9 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
         stored = root if weights is definition else decode(weights.view, weights.name)
         trained = Weights(stored, weights.name)
     upgrade(root)
-    layers = kept(root.layer, State())
+    layers = kept(root.layer, State(phase, level, (*root.state.stage, *stages)))
     if not layers:
-        raise ReadError(f"{definition.name}: no layers for the TEST phase in it")
+        raise ReadError(f"{definition.name}: no layers for the {phase} phase in it")
     notes += root.origin.all_notes() if root.origin else []
     name = printable(root.name or definition.path.stem)
 
@@ -83,7 +93,7 @@ def open_caffe(definition: InputFile, weights: InputFile | None) -> Net:
     return build({}, False)
 
 
-def _definition(file: InputFile) -> Message:
+def read_definition(file: InputFile) -> Message:
     """The NetParameter of a definition in text or binary form."""
     if file.kind == "binary":
         root = decode(file.view, file.name)
