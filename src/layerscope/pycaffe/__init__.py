@@ -10,6 +10,8 @@ What works and what differs: docs/pycaffe.md.
 
 from __future__ import annotations
 
+from typing import Any
+
 from layerscope.pycaffe import io, proto
 from layerscope.pycaffe.blob import Blob
 from layerscope.pycaffe.classifier import Classifier
@@ -25,6 +27,12 @@ from layerscope.pycaffe.mode import (
 )
 from layerscope.pycaffe.net import Net
 from layerscope.pycaffe.outline import Layer
+
+_TRAINING = {
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "NesterovSolver", "RMSPropSolver",
+    "SGDSolver", "Solver", "get_solver",
+}  # fmt: skip
+_WRITING = {"NetSpec", "layers", "params", "to_proto"}
 
 __version__ = "1.0.0"  # of the Caffe whose Python this is
 __all__ = [
@@ -44,3 +52,11 @@ __all__ = [
     "set_mode_gpu",
     "set_random_seed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TRAINING:
+        raise AttributeError(f"caffe.{name}: training is not part of layerscope")
+    if name in _WRITING:
+        raise AttributeError(f"caffe.{name}: definitions are not written from Python here")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -116,26 +116,24 @@ def is_source(layer: Message) -> bool:
     return not layer.bottom and layer.type != "Parameter"
 
 
-def input_layer(name: str, shape: Sequence[int]) -> Message:
-    """An Input layer for one blob."""
-    dims = Message(message_type("BlobShape"))
-    dims.set("dim", [int(d) for d in shape])
-    param = Message(message_type("InputParameter"))
-    param.set("shape", [dims])
-    layer = Message(message_type("LayerParameter"))
-    for field, value in {
-        "name": name,
-        "type": "Input",
-        "top": [name],
-        "input_param": param,
-    }.items():
-        layer.set(field, value)
-    return layer
-
-
 def with_inputs(shapes: Mapping[str, Sequence[int]], layers: Sequence[Message]) -> list[Message]:
-    """The layers, with Input layers before them for the blobs of `shapes`."""
-    return [*(input_layer(name, dims) for name, dims in shapes.items()), *layers]
+    """The layers, with an Input layer before them for the blobs of `shapes`."""
+    if not shapes:
+        return list(layers)
+    param = Message(message_type("InputParameter"))
+    param.set("shape", [_blob_shape(dims) for dims in shapes.values()])
+    layer = Message(message_type("LayerParameter"))
+    layer.set("name", "inputs of this run")
+    layer.set("type", "Input")
+    layer.set("top", list(shapes))
+    layer.set("input_param", param)
+    return [layer, *layers]
+
+
+def _blob_shape(dims: Sequence[int]) -> Message:
+    found = Message(message_type("BlobShape"))
+    found.set("dim", [int(d) for d in dims])
+    return found
 
 
 def open_file(path: object) -> InputFile:

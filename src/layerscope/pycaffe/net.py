@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.errors import UnknownNameError
 from layerscope.pycaffe import mode, storage
 from layerscope.pycaffe.blob import Array, Blob
 from layerscope.pycaffe.definition import open_file, read
@@ -120,7 +121,8 @@ class Net(Outline):
             Name to array; the arrays are the blobs' own, and the next run writes into them.
 
         Raises:
-            CaffeValueError: a name is not known, or the inputs do not fit.
+            CaffeValueError: a layer is not known, or the inputs do not fit.
+            UnknownNameError: a blob is not known.
         """
         first = 0 if start is None else self._definition.index(start)
         last = len(self._layers) - 1 if end is None else self._definition.index(end)
@@ -128,7 +130,7 @@ class Net(Outline):
         unknown = [name for name in wanted if name not in self._blobs]
         if unknown:
             hint = nearest_hint(str(unknown[0]), self._blobs)
-            raise CaffeValueError(
+            raise UnknownNameError(
                 f"blob {quoted(unknown[0])} is not in net {quoted(self.name)}{hint}"
             )
         if kwargs:

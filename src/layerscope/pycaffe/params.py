@@ -140,8 +140,9 @@ class Params:
         """Use the numbers of another net's layers of the same names from now on.
 
         Raises:
-            CaffeError: a shape differs.
+            CaffeError: a shape differs; nothing is shared then.
         """
+        pairs = []
         for layer, blobs in self.layers.items():
             theirs = other.layers.get(layer)
             if theirs is None:
@@ -152,8 +153,9 @@ class Params:
                     f" {[tuple(b.shape) for b in blobs]} here, {[tuple(b.shape) for b in theirs]}"
                     " there"
                 )
-            for blob, each in zip(blobs, theirs, strict=True):
-                blob.share(each)
+            pairs += zip(blobs, theirs, strict=True)
+        for blob, each in pairs:
+            blob.share(each)
 
 
 def same_bits(a: Array, b: Array) -> bool:

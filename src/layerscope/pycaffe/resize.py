@@ -72,7 +72,7 @@ def _along(
     """Interpolate along one axis; what lies outside is 0, as skimage's "constant" has it."""
     size = values.shape[axis]
     if order == 0:
-        return values.take(np.clip(np.rint(at).astype(np.intp), 0, size - 1), axis)
+        return values.take(np.clip(np.floor(at + 0.5).astype(np.intp), 0, size - 1), axis)
     before = np.floor(at).astype(np.intp)
     found = np.zeros((*values.shape[:axis], len(at), *values.shape[axis + 1 :]))
     column = (-1,) + (1,) * (values.ndim - axis - 1)
