@@ -179,3 +179,22 @@ def test_a_classifier_becomes_fully_convolutional(tmp_path: Path) -> None:
             for x in range(5):
                 part = image[:, :, 2 * y : 2 * y + 12, 2 * x : 2 * x + 12]
                 assert_blob_close(maps[0, :, y, x], net.forward(data=part)["prob"][0], f"{y}, {x}")
+
+
+def test_the_page_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import re
+
+    shutil.copy(DEFINITION, tmp_path / "deploy.prototxt")
+    shutil.copy(WEIGHTS, tmp_path / "weights.caffemodel")
+    page = (Path(__file__).parents[2] / "docs" / "pycaffe.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/pycaffe.md", "exec"), names)
+    for name in re.findall(r"`((?:io|proto|Detector)\.\w+|set_\w+|layer_\w+_list)`", page):
+        if name not in ("set_input_arrays",):
+            value: object = caffe
+            for part in name.split("."):
+                value = getattr(value, part)
+    for name in re.findall(r"`(\w+)`", page.split("| running |")[1].split("| `Blob` |")[0]):
+        assert name in ("blobs", "start", "end") or hasattr(caffe.Net, name)

@@ -142,7 +142,7 @@ class Params:
         Raises:
             CaffeError: a shape differs; nothing is shared then.
         """
-        pairs = []
+        pairs: list[tuple[Blob, Blob]] = []
         for layer, blobs in self.layers.items():
             theirs = other.layers.get(layer)
             if theirs is None:

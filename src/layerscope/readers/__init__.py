@@ -37,11 +37,8 @@ def open_net(
         LimitError: larger than any real net.
     """
     from layerscope.readers.caffe import open_caffe
+    from layerscope.readers.caffe.phase import State
 
-    return open_caffe(
-        InputFile(definition),
-        None if weights is None else InputFile(weights),
-        phase=phase,
-        level=level,
-        stages=stages,
-    )
+    trained = None if weights is None else InputFile(weights)
+    state = State(phase, level, tuple(stages))
+    return open_caffe(InputFile(definition), trained, state=state)

@@ -15,7 +15,7 @@ from layerscope.inputs import Preprocessing
 from layerscope.net import Net
 from layerscope.readers.caffe.build import NetBuilder, sized
 from layerscope.readers.caffe.message import Message
-from layerscope.readers.caffe.phase import State, kept
+from layerscope.readers.caffe.phase import TESTING, State, kept
 from layerscope.readers.caffe.prototxt import parse
 from layerscope.readers.caffe.upgrade import upgrade
 from layerscope.readers.caffe.weights import Weights
@@ -32,18 +32,14 @@ def open_caffe(
     definition: InputFile,
     weights: InputFile | None,
     *,
-    phase: str = "TEST",
-    level: int = 0,
-    stages: Sequence[str] = (),
+    state: State = TESTING,
 ) -> Net:
     """Build a net from a definition and, if given, trained weights.
 
     Args:
         definition: a prototxt, or a caffemodel that holds its own definition.
         weights: a caffemodel.
-        phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.
-        level: what `min_level` and `max_level` are held against.
-        stages: what `stage` and `not_stage` are held against.
+        state: which layers are there.
 
     Raises:
         ReadError: a file is damaged, or the weights do not fit.
@@ -69,9 +65,9 @@ def open_caffe(
         stored = root if weights is definition else decode(weights.view, weights.name)
         trained = Weights(stored, weights.name)
     upgrade(root)
-    layers = kept(root.layer, State(phase, level, (*root.state.stage, *stages)))
+    layers = kept(root.layer, replace(state, stages=(*root.state.stage, *state.stages)))
     if not layers:
-        raise ReadError(f"{definition.name}: no layers for the {phase} phase in it")
+        raise ReadError(f"{definition.name}: no layers for the {state.phase} phase in it")
     notes += root.origin.all_notes() if root.origin else []
     name = printable(root.name or definition.path.stem)
 

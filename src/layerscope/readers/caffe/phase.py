@@ -22,6 +22,9 @@ class State:
     stages: tuple[str, ...] = ()
 
 
+TESTING = State()
+
+
 def kept(layers: Sequence[Message], state: State) -> list[Message]:
     """The layers that are there in this state, each told the phase.
 
