@@ -51,12 +51,15 @@ def copy_from(params: Params, file: InputFile) -> None:
 
 
 def save(definition: Definition, params: Params, path: str | PathLike[str]) -> None:
-    """Write definition and weights as a caffemodel; see `Net.save`."""
+    """Write definition and weights as a caffemodel; see `Net.save`.
+
+    What only forks of Caffe have in their settings has no place in the file, and is left out.
+    """
     net = Message(message_type("NetParameter"))
     net.set("name", definition.name)
     layers = []
     for each in definition.layers:
-        layer = each.copy()
+        layer = _numbered(each)
         layer.drop("blobs")
         blobs = [] if is_source(each) else params.layers.get(each.name, [])
         if blobs:
@@ -64,6 +67,18 @@ def save(definition: Definition, params: Params, path: str | PathLike[str]) -> N
         layers.append(layer)
     net.set("layer", layers)
     write_file(Path(path), to_bytes(net))
+
+
+def _numbered(message: Message) -> Message:
+    """A copy without the fields that have no number."""
+    copy = message.copy()
+    for field, value in list(message.given()):
+        if not field.number:
+            copy.drop(field.name)
+        elif field.kind == "message":
+            inner = [_numbered(each) for each in value] if field.repeated else _numbered(value)
+            copy.set(field.name, inner)
+    return copy
 
 
 def save_hdf5(
