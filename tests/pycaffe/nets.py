@@ -10,23 +10,22 @@ import layerscope.pycaffe as caffe
 
 TRAINING = """
 name: "training"
-force_backward: true
 layer { type: "DummyData" name: "data" top: "data" top: "label"
         dummy_data_param {
-          num: 5 channels: 2 height: 3 width: 4
-          num: 5 channels: 1 height: 1 width: 1
-          data_filler { type: "gaussian" std: 1 }
-          data_filler { type: "constant" } } }
+          shape { dim: 5 dim: 2 dim: 3 dim: 4 }
+          shape { dim: 5 }
+          data_filler { type: "uniform" min: -2 max: 2 }
+          data_filler { value: 0 } } }
 layer { type: "Convolution" name: "conv" bottom: "data" top: "conv"
-        convolution_param { num_output: 11 kernel_size: 2 pad: 3
-          weight_filler { type: "gaussian" std: 1 }
-          bias_filler { type: "constant" value: 2 } }
-        param { decay_mult: 1 } param { decay_mult: 0 } }
-layer { type: "InnerProduct" name: "ip" bottom: "conv" top: "ip_blob"
+        convolution_param { num_output: 7 kernel_size: 3 pad: 2
+          weight_filler { type: "msra" }
+          bias_filler { value: 0.5 } }
+        param { lr_mult: 1 } param { lr_mult: 2 } }
+layer { type: "InnerProduct" name: "fc" bottom: "conv" top: "scores"
         inner_product_param { num_output: 13
-          weight_filler { type: "gaussian" std: 2.5 }
-          bias_filler { type: "constant" value: -3 } } }
-layer { type: "SoftmaxWithLoss" name: "loss" bottom: "ip_blob" bottom: "label" top: "loss" }
+          weight_filler { type: "xavier" }
+          bias_filler { value: -0.25 } } }
+layer { type: "SoftmaxWithLoss" name: "loss" bottom: "scores" bottom: "label" top: "loss" }
 """
 
 FED = """
@@ -34,14 +33,14 @@ name: "fed"
 layer { type: "Input" name: "data" top: "data"
         input_param { shape { dim: 5 dim: 2 dim: 3 dim: 4 } } }
 layer { type: "Convolution" name: "conv" bottom: "data" top: "conv"
-        convolution_param { num_output: 11 kernel_size: 2 pad: 3
-          weight_filler { type: "gaussian" std: 1 }
-          bias_filler { type: "constant" value: 2 } } }
-layer { type: "InnerProduct" name: "ip" bottom: "conv" top: "ip_blob"
+        convolution_param { num_output: 7 kernel_size: 3 pad: 2
+          weight_filler { type: "msra" }
+          bias_filler { value: 0.5 } } }
+layer { type: "InnerProduct" name: "fc" bottom: "conv" top: "scores"
         inner_product_param { num_output: 13
-          weight_filler { type: "gaussian" std: 2.5 }
-          bias_filler { type: "constant" value: -3 } } }
-layer { type: "Softmax" name: "prob" bottom: "ip_blob" top: "prob" }
+          weight_filler { type: "xavier" }
+          bias_filler { value: -0.25 } } }
+layer { type: "Softmax" name: "prob" bottom: "scores" top: "prob" }
 """
 
 # Every way in which a value has two names: in place, passed on, given to several layers.

@@ -69,7 +69,7 @@ def test_a_datum_and_back(kind: type) -> None:
     assert (datum.channels, datum.height, datum.width) == (3, 5, 4)
     assert bool(datum.data) == (kind is np.uint8)
     np.testing.assert_array_equal(caffe.io.datum_to_array(datum), array)
-    with pytest.raises(ValueError, match="Incorrect array shape"):
+    with pytest.raises(ValueError, match="a Datum takes"):
         caffe.io.array_to_datum(array[0])
 
 
@@ -127,11 +127,11 @@ def test_what_the_transformer_refuses() -> None:
         lambda: transformer.set_transpose("data", (1, 0)),
         lambda: transformer.set_channel_swap("data", (1, 0)),
     ):
-        with pytest.raises(Exception, match=r"not one of the net inputs|the same number of"):
+        with pytest.raises(Exception, match=r"not known here|an order of 2"):
             call()
-    with pytest.raises(ValueError, match="Mean channels incompatible"):
+    with pytest.raises(ValueError, match="a mean of 4 channels"):
         transformer.set_mean("data", np.zeros(4))
-    with pytest.raises(ValueError, match="Mean shape invalid"):
+    with pytest.raises(ValueError, match=r"it is \(K,\)"):
         transformer.set_mean("data", np.zeros((1, 1, 3, 6, 5)))
 
 
@@ -192,7 +192,7 @@ def test_load_image(tmp_path: Path) -> None:
     np.testing.assert_allclose(one, pixels[:, :, :1] / 255, rtol=1e-6)
     assert caffe.io.load_image(str(tmp_path / "b.png")).shape == (5, 4, 3)
     assert caffe.io.load_image(images()["cat"]).max() <= 1
-    with pytest.raises(FileNotFoundError, match="Could not open file"):
+    with pytest.raises(FileNotFoundError, match="no such file"):
         caffe.io.load_image(str(tmp_path / "c.png"))
     with pytest.raises(ls.errors.ReadError):
         (tmp_path / "d.png").write_text("no image")

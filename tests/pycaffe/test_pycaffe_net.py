@@ -63,16 +63,16 @@ def test_forward_and_backward(net: caffe.Net) -> None:
 
 
 def test_forward_from_start_to_end(net: caffe.Net) -> None:
-    conv, ip = net.blobs["conv"], net.blobs["ip_blob"]
+    conv, fc = net.blobs["conv"], net.blobs["scores"]
     values = np.random.default_rng(5).uniform(size=conv.data.shape).astype(np.float32)
     conv.data[:] = values
-    found = net.forward(start="ip", end="ip")
-    assert list(found) == ["ip_blob"]
-    weights, bias = (blob.data for blob in net.params["ip"])
+    found = net.forward(start="fc", end="fc")
+    assert list(found) == ["scores"]
+    weights, bias = (blob.data for blob in net.params["fc"])
     wanted = values.reshape(len(values), -1) @ weights.T + bias
-    assert_blob_close(ip.data, wanted, "ip", tolerance=2e-6)
+    assert_blob_close(fc.data, wanted, "fc", tolerance=2e-6)
     np.testing.assert_array_equal(conv.data, values)
-    np.testing.assert_array_equal(found["ip_blob"], ip.data)
+    np.testing.assert_array_equal(found["scores"], fc.data)
 
 
 def test_clear_param_diffs(net: caffe.Net) -> None:
@@ -80,7 +80,7 @@ def test_clear_param_diffs(net: caffe.Net) -> None:
     diff[...] = 7
     assert net.params["conv"][0].diff.max() == 7
     net.clear_param_diffs()
-    assert (diff == 0).all() and diff.shape == (11, 2, 2, 2)
+    assert (diff == 0).all() and diff.shape == (7, 2, 3, 3)
 
 
 def test_inputs_and_outputs(net: caffe.Net, which: str) -> None:
@@ -92,12 +92,12 @@ def test_names_of_tops_and_bottoms(net: caffe.Net, which: str) -> None:
     last = "prob" if which == "fed" else "loss"
     data = ["data"] if which == "fed" else ["data", "label"]
     assert net.top_names == OrderedDict(
-        [("data", data), ("conv", ["conv"]), ("ip", ["ip_blob"]), (last, [last])]
+        [("data", data), ("conv", ["conv"]), ("fc", ["scores"]), (last, [last])]
     )
     assert net.bottom_names == OrderedDict(
-        [("data", []), ("conv", ["data"]), ("ip", ["conv"]), (last, ["ip_blob", *data[1:]])]
+        [("data", []), ("conv", ["data"]), ("fc", ["conv"]), (last, ["scores", *data[1:]])]
     )
-    assert list(net._blob_names) == list(net.blobs) == [*data, "conv", "ip_blob", last]
+    assert list(net._blob_names) == list(net.blobs) == [*data, "conv", "scores", last]
     assert net.blob_loss_weights[last] == (0 if which == "fed" else 1)
 
 
@@ -112,7 +112,7 @@ def test_save_and_read(net: caffe.Net, which: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(blob.data, older.params[name][i].data)
     opened = ls.open(file)  # definition and weights in one
     assert [each.name for each in opened.layers] == list(net._layer_names)
-    np.testing.assert_array_equal(opened.params["ip"][0], net.params["ip"][0].data)
+    np.testing.assert_array_equal(opened.params["fc"][0], net.params["fc"][0].data)
 
 
 def test_save_hdf5(net: caffe.Net, which: str, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_save_hdf5(net: caffe.Net, which: str, tmp_path: Path) -> None:
         assert set(content["data"]["conv"]) == {"0", "1"}
         assert (content["diff"]["conv"]["1"][...] == 3).all()
     again = make(tmp_path, which)
-    assert (again.params["ip"][0].data != net.params["ip"][0].data).any()
+    assert (again.params["fc"][0].data != net.params["fc"][0].data).any()
     again.load_hdf5(file)
     other = make(tmp_path, which, file)
     for name in net.params:
@@ -192,33 +192,33 @@ def test_stages_of_the_file_count_too(tmp_path: Path) -> None:
     assert list(net.blobs) == ["data", "a", "b", "either", "both"]
 
 
-ALL_IN_ONE = """
-layer { name: "train_data" type: "DummyData" top: "data" top: "label"
-        include { phase: TRAIN stage: "train" }
-        dummy_data_param { shape { dim: 1 dim: 1 dim: 10 dim: 10 } shape { dim: 1 dim: 1 dim: 1 dim: 1 } } }
-layer { name: "val_data" type: "DummyData" top: "data" top: "label"
-        include { phase: TEST stage: "val" }
-        dummy_data_param { shape { dim: 1 dim: 1 dim: 10 dim: 10 } shape { dim: 1 dim: 1 dim: 1 dim: 1 } } }
-layer { name: "deploy_data" type: "Input" top: "data" include { phase: TEST stage: "deploy" }
-        input_param { shape { dim: 1 dim: 1 dim: 10 dim: 10 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss"
-        include: { phase: TRAIN stage: "train" } include: { phase: TEST stage: "val" } }
-layer { name: "pred" type: "Softmax" bottom: "ip" top: "pred" include: { phase: TEST stage: "deploy" } }
+DUMMY = "dummy_data_param { shape { dim: 4 dim: 6 } shape { dim: 4 } }"
+SCORES = "inner_product_param { num_output: 2 }"
+ALL_IN_ONE = f"""
+layer {{ name: "fitting" type: "DummyData" top: "x" top: "truth" {DUMMY}
+        include {{ phase: TRAIN stage: "fit" }} }}
+layer {{ name: "checking" type: "DummyData" top: "x" top: "truth" {DUMMY}
+        include {{ phase: TEST stage: "check" }} }}
+layer {{ name: "using" type: "Input" top: "x" input_param {{ shape {{ dim: 1 dim: 6 }} }}
+        include {{ phase: TEST stage: "use" }} }}
+layer {{ name: "scores" type: "InnerProduct" bottom: "x" top: "scores" {SCORES} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "scores" bottom: "truth" top: "loss"
+        exclude {{ stage: "use" }} }}
+layer {{ name: "prob" type: "Softmax" bottom: "scores" top: "prob" include {{ stage: "use" }} }}
 """
 
 
 @pytest.mark.parametrize(
     ("phase", "stage", "outputs"),
-    [(0, "train", ["loss"]), (1, "val", ["loss"]), (1, "deploy", ["pred"])],
+    [(0, "fit", ["loss"]), (1, "check", ["loss"]), (1, "use", ["prob"])],
 )
 def test_all_in_one(tmp_path: Path, phase: int, stage: str, outputs: list[str]) -> None:
-    if stage != "deploy":
+    if stage != "use":
         needs("DummyData", "SoftmaxWithLoss")
     net = caffe.Net(written(tmp_path, ALL_IN_ONE), phase, stages=[stage])
     assert net.outputs == outputs
     assert list(net.forward()) == outputs
-    if stage == "deploy":  # weights are zeros where no filler is stated
-        np.testing.assert_array_equal(net.blobs["pred"].data, [[0.5, 0.5]])
+    if stage == "use":  # weights are zeros where no filler is stated
+        np.testing.assert_array_equal(net.blobs["prob"].data, [[0.5, 0.5]])
     else:
         assert_blob_close(net.blobs["loss"].data, np.log(2), "loss")

@@ -87,7 +87,7 @@ class Definition:
         names = self.layer_names
         if layer not in names:
             raise CaffeValueError(
-                f"{quoted(layer)} is not in the list of layers of net {quoted(self.name)}"
+                f"layer {quoted(layer)} is not in net {quoted(self.name)}"
                 f"{nearest_hint(str(layer), names)}"
             )
         return names.index(layer)
@@ -149,7 +149,7 @@ def open_file(path: object) -> InputFile:
 
 def missing_file(path: object) -> CaffeFileError:
     """The error for a file that is not there."""
-    return CaffeFileError(f"Could not open file {printable(path)}: there is no such file")
+    return CaffeFileError(f"{printable(path)}: no such file")
 
 
 def read(path: object, phase: int, level: int, stages: Sequence[str]) -> Definition:

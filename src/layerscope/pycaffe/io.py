@@ -85,7 +85,7 @@ def array_to_datum(arr: NDArray[Any], label: int | None = None) -> Any:
         ValueError: the array has not three axes.
     """
     if arr.ndim != 3:
-        raise CaffeValueError(f"Incorrect array shape: {shape(arr.shape)}, not (K, H, W)")
+        raise CaffeValueError(f"an array {shape(arr.shape)}; a Datum takes (K, H, W)")
     datum = caffe_pb2.Datum()
     datum.channels, datum.height, datum.width = arr.shape
     if arr.dtype == np.uint8:

@@ -141,16 +141,15 @@ class Net(Outline):
     def _feed(self, arrays: dict[str, NDArray[Any]]) -> None:
         if set(arrays) != set(self.inputs):
             raise CaffeValueError(
-                "Input blob arguments do not match net inputs:"
-                f" {', '.join(map(printable, arrays))} given, the net has"
-                f" {', '.join(map(printable, self.inputs)) or 'none'}"
+                f"arrays for {', '.join(map(printable, arrays))}; the net's inputs are"
+                f" {', '.join(map(printable, self.inputs)) or 'none'}, and each needs one"
             )
         for name, array in arrays.items():
             blob = self._blobs[name]
             if np.ndim(array) == 0 or len(array) != blob.shape[0]:
                 raise CaffeValueError(
-                    f"Input is not batch sized: {quoted(name)} is {shape(np.shape(array))},"
-                    f" the blob {shape(blob.shape)}; net.blobs[...].reshape changes it"
+                    f"input {quoted(name)}: {shape(np.shape(array))} for a blob of"
+                    f" {shape(blob.shape)}; for another batch, reshape the blob first"
                 )
             blob.data[...] = array
 

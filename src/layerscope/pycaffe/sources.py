@@ -40,6 +40,7 @@ class Sources:
 
     def __init__(self, layers: list[Message], blobs: Mapping[str, Blob]) -> None:
         self._layers = [each if is_source(each) else None for each in layers]
+        self._first = layers[0].type
         self._blobs = blobs
         self._batches: dict[int, tuple[Array, Array, int]] = {}
         self._warned: set[str] = set()
@@ -104,32 +105,34 @@ class Sources:
         layer = self._layers[0]
         if layer is None or layer.type != "MemoryData":
             raise CaffeError(
-                "set_input_arrays may only be called if the first layer is a MemoryDataLayer"
+                "set_input_arrays needs a net whose first layer is a MemoryData; this one's is"
+                f" {self._first}"
             )
         p = layer.memory_data_param
         if labels.ndim == 1:
             labels = np.ascontiguousarray(labels[:, None, None, None])
-        _check("data array", data, (p.channels, p.height, p.width))
-        _check("labels array", labels, (1, 1, 1))
+        _check("data", data, (p.channels, p.height, p.width))
+        _check("labels", labels, (1, 1, 1))
         if len(data) != len(labels):
-            raise CaffeError("data and labels must have the same first dimension")
+            raise CaffeError(f"{plural(len(data), 'image')} but {plural(len(labels), 'label')}")
         if len(data) == 0 or len(data) % p.batch_size:
             raise CaffeError(
-                f"first dimensions of input arrays must be a multiple of batch size:"
-                f" {plural(len(data), 'image')}, batches of {p.batch_size}"
+                f"{plural(len(data), 'image')} do not make whole batches of {p.batch_size}"
             )
         self._batches[0] = data, labels, 0
 
 
 def _check(name: str, array: NDArray[np.float32], dims: tuple[int, ...]) -> None:
     if not array.flags.c_contiguous:
-        raise CaffeError(f"{name} must be C contiguous")
+        raise CaffeError(
+            f"{name}: its numbers do not lie one after another; give np.ascontiguousarray of it"
+        )
     if array.ndim != 4:
-        raise CaffeError(f"{name} must be 4-d, it is {shape(array.shape)}")
+        raise CaffeError(f"{name}: {shape(array.shape)}; four axes are wanted")
     if array.dtype != np.float32:
-        raise CaffeError(f"{name} must be float32, it is {array.dtype}")
+        raise CaffeError(f"{name}: {array.dtype}; float32 is wanted")
     for noun, found, wanted in zip(
-        ("number of channels", "height", "width"), array.shape[1:], dims, strict=True
+        ("channels", "height", "width"), array.shape[1:], dims, strict=True
     ):
         if found != wanted:
-            raise CaffeError(f"{name} has wrong {noun}: {found}, the layer takes {wanted}")
+            raise CaffeError(f"{name}: {noun} {found}, the layer takes {wanted}")

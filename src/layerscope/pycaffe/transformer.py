@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layerscope.pycaffe.errors import CaffeValueError
 from layerscope.pycaffe.resize import resize_image
-from layerscope.text import printable, shape
+from layerscope.text import printable, quoted, shape
 
 
 class Transformer:
@@ -92,8 +92,8 @@ class Transformer:
         self._check(in_)
         if len(order) != len(self.inputs[in_]) - 1:
             raise CaffeValueError(
-                "Transpose order needs to have the same number of dimensions as the input"
-                f" behind the batch: {len(self.inputs[in_]) - 1}, found {len(order)}"
+                f"an order of {len(order)} axes; the input has {len(self.inputs[in_]) - 1} behind"
+                " the batch"
             )
         self.transpose[in_] = order
 
@@ -106,8 +106,7 @@ class Transformer:
         self._check(in_)
         if len(order) != self.inputs[in_][1]:
             raise CaffeValueError(
-                "Channel swap needs to have the same number of dimensions as the input channels:"
-                f" {self.inputs[in_][1]}, found {len(order)}"
+                f"an order of {len(order)} channels; the input has {self.inputs[in_][1]}"
             )
         self.channel_swap[in_] = order
 
@@ -127,14 +126,14 @@ class Transformer:
         dims = tuple(self.inputs[in_][1:])
         if mean.ndim == 1:
             if len(mean) != dims[0]:
-                raise CaffeValueError(
-                    f"Mean channels incompatible with input: {len(mean)}, the input has {dims[0]}"
-                )
+                raise CaffeValueError(f"a mean of {len(mean)} channels; the input has {dims[0]}")
             mean = mean[:, None, None]
         else:
             planes = mean[None] if mean.ndim == 2 else mean
             if planes.ndim != 3:
-                raise CaffeValueError(f"Mean shape invalid: {shape(mean.shape)}")
+                raise CaffeValueError(
+                    f"a mean {shape(mean.shape)}; it is (K,), (H, W) or (K, H, W)"
+                )
             if planes.shape != dims:
                 mean = resize_image(planes.transpose(1, 2, 0), dims[1:]).transpose(2, 0, 1)
         self.mean[in_] = mean
@@ -147,6 +146,6 @@ class Transformer:
     def _check(self, in_: str) -> None:
         if in_ not in self.inputs:
             raise CaffeValueError(
-                f"{printable(in_)} is not one of the net inputs:"
-                f" {', '.join(map(printable, self.inputs))}"
+                f"input {quoted(in_)} is not known here;"
+                f" known: {', '.join(map(printable, self.inputs))}"
             )
