@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from benchmarks import capture, cold_start, grids, nets, opening, overhead, settings, table
+from benchmarks import capture, cold_start, grids, nets, opening, overhead, settings, surgery, table
 from benchmarks.timing import Figure
 
 Group = Callable[[], list[Figure]]
@@ -40,6 +40,7 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
             *(captured("googlenet", batch, None) for batch in (1, 10)),
         ],
         "grids": [lambda: grids.measure(files("googlenet"), quick=quick)],
+        "surgery": [lambda: surgery.measure(files("caffenet"), 10, quick=quick)],
         "settings": [tried("caffenet", 1), tried("caffenet", 10), tried("googlenet", 10)],
     }
 

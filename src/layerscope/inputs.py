@@ -237,8 +237,12 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     return image.resize(target, Image.Resampling.BILINEAR)
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, *, upright: bool = True) -> Image.Image:
     """Open an image file, turned upright, as RGB (transparency is dropped, as Caffe does).
+
+    Args:
+        path: the file.
+        upright: whether to turn it as the camera noted (EXIF).
 
     Raises:
         UsageError: there is no such file.
@@ -263,7 +267,7 @@ def load_image(path: Path) -> Image.Image:
                     f" the limit is {MAX_PIXELS // 10**6} million: make it smaller first"
                 )
             image.load()
-            return _rgb(image)
+            return _rgb(image, upright=upright)
     except LimitError:
         raise
     except Image.DecompressionBombError as error:
@@ -275,11 +279,11 @@ def load_image(path: Path) -> Image.Image:
         raise ReadError(f"{shown}: the image is damaged: {error}") from None
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, *, upright: bool = True) -> Image.Image:
     """An image upright and as RGB, whether it came from a file or from the caller."""
     from PIL import Image, ImageOps
 
-    image = ImageOps.exif_transpose(image)
+    image = ImageOps.exif_transpose(image) if upright else image
     if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
         values = np.asarray(image, np.float32) * (255 / 65535)
         image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))

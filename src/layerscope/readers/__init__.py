@@ -14,6 +14,9 @@ def open_net(
     weights: str | PathLike[str] | None = None,
     *,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    phase: str = "TEST",
+    level: int = 0,
+    stages: Sequence[str] = (),
 ) -> Net:
     """Open a trained net.
 
@@ -23,6 +26,9 @@ def open_net(
         weights: the caffemodel; without it shapes are known, but nothing can run.
         input_shapes: input name to shape, `{"data": (1, 3, 227, 227)}`, where the definition does
             not state it (a database has the shapes, not the net) or states another.
+        phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.
+        level: what `min_level` and `max_level` are held against.
+        stages: what `stage` and `not_stage` are held against.
 
     Returns:
         Net: its layers, blobs, params and graph.  The order of the two files does not matter.
@@ -34,6 +40,8 @@ def open_net(
         LimitError: larger than any real net.
     """
     from layerscope.readers.caffe import open_caffe
+    from layerscope.readers.caffe.phase import State
 
     trained = None if weights is None else InputFile(weights)
-    return open_caffe(InputFile(definition), trained, input_shapes)
+    state = State(phase, level, tuple(stages))
+    return open_caffe(InputFile(definition), trained, input_shapes, state=state)

@@ -4,56 +4,21 @@ from __future__ import annotations
 
 import math
 import struct
-from functools import cache
 from typing import Any
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message as Foreign
 from hypothesis import strategies as st
 
+from layerscope.pycaffe.proto.descriptors import message_class
 from layerscope.readers.caffe.message import Message
-from layerscope.readers.caffe.messages import ENUMS, MESSAGES
-from layerscope.readers.caffe.schema import FLOATS, Field, enum_type, message_type
+from layerscope.readers.caffe.schema import FLOATS, Field, message_type
 from layerscope.readers.caffe.wire import Runs, float_array
-
-_PACKAGE = "layerscope.test"
-_PROTO = descriptor_pb2.FieldDescriptorProto
-
-
-@cache
-def _pool() -> descriptor_pool.DescriptorPool:
-    file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package=_PACKAGE, syntax="proto2")
-    for name in ENUMS:
-        # One message around each enum: protobuf's enum values share the scope of their enum.
-        enum = file.message_type.add(name=f"{name}Scope").enum_type.add(name=name)
-        for word, number in enum_type(name).numbers.items():
-            enum.value.add(name=word, number=number)
-    for name in MESSAGES:
-        kind = file.message_type.add(name=name)
-        for field in message_type(name).fields.values():
-            _describe(kind.field.add(), field)
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _describe(into: descriptor_pb2.FieldDescriptorProto, field: Field) -> None:
-    into.name, into.number = field.name, field.number
-    into.label = _PROTO.LABEL_REPEATED if field.repeated else _PROTO.LABEL_OPTIONAL
-    into.type = getattr(_PROTO, f"TYPE_{field.kind.upper()}")
-    if field.kind == "message":
-        into.type_name = f".{_PACKAGE}.{field.type_name}"
-    elif field.kind == "enum":
-        into.type_name = f".{_PACKAGE}.{field.type_name}Scope.{field.type_name}"
-    if field.packed:
-        into.options.packed = True
 
 
 def foreign(kind: str) -> Foreign:
     """An empty message of google.protobuf."""
-    found = _pool().FindMessageTypeByName(f"{_PACKAGE}.{kind}")
-    message: Foreign = message_factory.GetMessageClass(found)()
+    message: Foreign = message_class(kind)()
     return message
 
 

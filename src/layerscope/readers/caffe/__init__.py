@@ -15,7 +15,7 @@ from layerscope.inputs import Preprocessing
 from layerscope.net import Graph, Named, Net
 from layerscope.readers.caffe.build import NetBuilder
 from layerscope.readers.caffe.message import Message
-from layerscope.readers.caffe.phase import State, kept
+from layerscope.readers.caffe.phase import TESTING, State, kept
 from layerscope.readers.caffe.prototxt import parse
 from layerscope.readers.caffe.upgrade import upgrade
 from layerscope.readers.caffe.weights import Weights
@@ -32,6 +32,8 @@ def open_caffe(
     definition: InputFile,
     weights: InputFile | None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    *,
+    state: State = TESTING,
 ) -> Net:
     """Build a net from a definition and, if given, trained weights.
 
@@ -39,6 +41,7 @@ def open_caffe(
         definition: a prototxt, or a caffemodel that holds its own definition.
         weights: a caffemodel.
         input_shapes: input name to shape, where the file does not state it or states another.
+        state: which layers are there.
 
     Raises:
         UsageError: a shape for an input that the net does not have, or none where one is needed.
@@ -47,15 +50,12 @@ def open_caffe(
     """
     notes: list[str] = []
     definition, weights = _in_order(definition, weights, notes)
-    root = _definition(definition)
-    trained = None
-    if weights is not None:
-        stored = root if weights is definition else decode(weights.view, weights.name)
-        trained = Weights(stored, weights.name)
+    root = read_definition(definition)
+    trained = _trained(weights, None if weights is not definition else root)
     upgrade(root)
-    layers = kept(root.layer, State())
+    layers = kept(root.layer, replace(state, stages=(*root.state.stage, *state.stages)))
     if not layers:
-        raise ReadError(f"{definition.name}: no layers for the TEST phase in it")
+        raise ReadError(f"{definition.name}: no layers for the {state.phase} phase in it")
     notes += root.origin.all_notes() if root.origin else []
     name = printable(root.name or definition.path.stem)
 
@@ -81,12 +81,11 @@ def open_caffe(
         )
 
     net = build(input_shapes or {}, False)
-    inputs = Named(dict.fromkeys(net.inputs), "input", f"net {quoted(name)}")
+    known = Named(dict.fromkeys(net.inputs), "input", f"net {quoted(name)}")
     for asked in input_shapes or {}:
-        inputs[asked]
-    for file in (definition, weights):
-        if file is not None:
-            file.check_unchanged()
+        known[asked]
+    for file in filter(None, (definition, weights)):
+        file.check_unchanged()
     return net
 
 
@@ -110,7 +109,14 @@ def _in_order(
     return definition, weights
 
 
-def _definition(file: InputFile) -> Message:
+def _trained(file: InputFile | None, root: Message | None) -> Weights | None:
+    """The weights of a caffemodel; `root` is its content where that is decoded already."""
+    if file is None:
+        return None
+    return Weights(root or decode(file.view, file.name), file.name)
+
+
+def read_definition(file: InputFile) -> Message:
     """The NetParameter of a definition in text or binary form."""
     if file.kind == "binary":
         root = decode(file.view, file.name)

@@ -13,7 +13,7 @@ from layerscope.errors import LimitError, ReadError, UnsupportedError
 from layerscope.net import Blob, Layer
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.registry import LayerType, find, unknown_type
-from layerscope.readers.caffe.spec import LayerSpec, SharedParams
+from layerscope.readers.caffe.spec import Fill, LayerSpec, SharedParams
 from layerscope.readers.caffe.weights import Weights
 from layerscope.readers.graph import GraphBuilder
 from layerscope.text import nearest_hint, plural, printable, quoted
@@ -28,7 +28,7 @@ class NetBuilder:
     Args:
         layers: LayerParameter messages.
         weights: the trained arrays, if there are any.
-        fill: whether params without weights are filled as their definition says.
+        fill: whether params without weights are filled as their definition says, or how.
         input_shapes: input name to shape, in place of what the file states.
         without: inputs that will not be fed.
     """
@@ -38,7 +38,7 @@ class NetBuilder:
         layers: Sequence[Message],
         weights: Weights | None = None,
         *,
-        fill: bool = False,
+        fill: bool | Fill = False,
         input_shapes: Mapping[str, Sequence[int]] | None = None,
         without: Collection[str] = (),
     ) -> None:

@@ -22,8 +22,11 @@ class State:
     stages: tuple[str, ...] = ()
 
 
+TESTING = State()
+
+
 def kept(layers: Sequence[Message], state: State) -> list[Message]:
-    """The layers that are there in this state.
+    """The layers that are there in this state, each told the phase.
 
     Raises:
         ReadError: a layer has include and exclude rules at once, which Caffe refuses.
@@ -40,8 +43,17 @@ def kept(layers: Sequence[Message], state: State) -> list[Message]:
         else:
             keep = not any(_meets(rule, state) for rule in layer.exclude)
         if keep:
-            found.append(layer)
+            found.append(_in_phase(layer, state.phase))
     return found
+
+
+def _in_phase(layer: Message, phase: str) -> Message:
+    """The layer with the net's phase, where it does not state its own."""
+    if layer.has("phase"):
+        return layer
+    copy = layer.copy()
+    copy.set("phase", phase)
+    return copy
 
 
 def _meets(rule: Message, state: State) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from layerscope.readers.caffe.schema import message_type
 from layerscope.readers.caffe.weights import Weights
 from layerscope.readers.graph import GraphBuilder
 from layerscope.text import plural, printable, quoted, shape
+
+Fill = Callable[[Message | None, tuple[int, ...], str], NDArray[np.float32]]
 
 
 class SharedParams:
@@ -36,6 +38,11 @@ def _stated(filler: Message | None, dims: tuple[int, ...]) -> Message:
     found = Message(message_type("FillerParameter"))
     found.set("type", "msra" if len(dims) > 1 else "constant")
     return found
+
+
+def invented(filler: Message | None, dims: tuple[int, ...], seed: str) -> NDArray[np.float32]:
+    """Numbers for a param without weights, from the definition or of a size that keeps values."""
+    return filled(_stated(filler, dims), dims, seed)
 
 
 class LayerSpec:
@@ -59,7 +66,7 @@ class LayerSpec:
         g: GraphBuilder,
         weights: Weights | None,
         shared: SharedParams,
-        fill: bool,
+        fill: bool | Fill,
     ) -> None:
         self.message = message
         self.kind = kind
@@ -96,7 +103,8 @@ class LayerSpec:
             self.params.append(owner)
             return owner.name
         if found is None and self._fill:
-            found = filled(_stated(filler, dims), dims, f"{self.name}/{index}")
+            fill = self._fill if callable(self._fill) else invented
+            found = fill(filler, dims, f"{self.name}/{index}")
             self.was_filled = True
         name = self._g.param(f"{self.name}/{index}", dims, found)
         param = Param(name, dims, found)

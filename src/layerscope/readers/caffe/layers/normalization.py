@@ -70,7 +70,8 @@ def batch_norm(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     layer.weight((channels,))
     layer.weight((channels,), unit)
     layer.weight((1,), unit)
-    if p.has("use_global_stats") and not p.use_global_stats:
+    train = layer.message.has("phase") and layer.message.phase == "TRAIN"
+    if not p.use_global_stats if p.has("use_global_stats") else train:
         layer.summary = f"statistics of the batch itself, eps {p.eps:g}"
         return _local(g, x, dims, p.eps)
     layer.summary = f"stored statistics, eps {p.eps:g}"
