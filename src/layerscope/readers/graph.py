@@ -151,12 +151,10 @@ class GraphBuilder:
 
     def bounded(self, kind: str, dims: Sequence[int], *inputs: str, **attributes: Any) -> str:
         """Add a node whose output's size depends on the numbers; `dims` is the most it can be."""
-        name = self.fresh(f"{self.prefix}/{kind}")
-        self.shapes[name] = ()  # taken
-        node = helper.make_node(kind, list(inputs), [name], name=self.fresh(name), **attributes)
+        node = self._node(kind, 1, inputs, attributes)
         ((_, element),) = self._infer(node, tuple(dims))
         self.nodes.append(node)
-        return self._value(name, dims, element)
+        return self._value(node.output[0], dims, element)
 
     def _infer(
         self, node: onnx.NodeProto, most: tuple[int, ...] | None = None

@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 import pytest
-from closeness import assert_blob_close
 from small_nets import net_of, one_layer, run_one
 
 import layerscope as ls
+from closeness import assert_blob_close
 
 RANDOM = np.random.default_rng(41)
 F = np.float32
@@ -99,9 +99,8 @@ def slow_priors(cells, image, step, offset, least, most, ratios, flip, clip, var
             sizes = [(side, side)]
             if most:
                 sizes.append((math.sqrt(side * int(most[i])),) * 2)
-            for ratio in shapes:
-                if abs(ratio - 1) >= 1e-6:
-                    sizes.append((side * math.sqrt(ratio), side / math.sqrt(ratio)))
+            rest = [math.sqrt(ratio) for ratio in shapes if abs(ratio - 1) >= 1e-6]
+            sizes += [(side * root, side / root) for root in rest]
             for w, h in sizes:
                 corners += [(cx - w / 2) / image[1], (cy - h / 2) / image[0]]
                 corners += [(cx + w / 2) / image[1], (cy + h / 2) / image[0]]
@@ -112,24 +111,24 @@ def slow_priors(cells, image, step, offset, least, most, ratios, flip, clip, var
 
 
 PRIORS = [
-    ("min_size: 30", dict(least=[30])),
-    ("min_size: 30 max_size: 61 aspect_ratio: 2 clip: true", dict(least=[30], most=[61], ratios=[2], clip=True)),
+    ("min_size: 30", {"least": [30]}),
+    ("min_size: 30 max_size: 61 aspect_ratio: 2 clip: true", {"least": [30], "most": [61], "ratios": [2], "clip": True}),
     ("min_size: 30.7 max_size: 60.2 aspect_ratio: 2 aspect_ratio: 3 aspect_ratio: 0.5 aspect_ratio: 1"
-     " flip: false", dict(least=[30.7], most=[60.2], ratios=[2, 3, 0.5, 1], flip=False)),
+     " flip: false", {"least": [30.7], "most": [60.2], "ratios": [2, 3, 0.5, 1], "flip": False}),
     ("min_size: 10 min_size: 20 max_size: 15 max_size: 33 aspect_ratio: 3 variance: 0.1 variance: 0.2"
      " variance: 0.3 variance: 0.4",
-     dict(least=[10, 20], most=[15, 33], ratios=[3], variances=[0.1, 0.2, 0.3, 0.4])),
+     {"least": [10, 20], "most": [15, 33], "ratios": [3], "variances": [0.1, 0.2, 0.3, 0.4]}),
     ("min_size: 30 aspect_ratio: 2 aspect_ratio: 2 step: 8 offset: 0.25 img_size: 64 variance: 0.5",
-     dict(least=[30], ratios=[2, 2], step=(8, 8), offset=0.25, image=(64, 64), variances=[0.5])),
+     {"least": [30], "ratios": [2, 2], "step": (8, 8), "offset": 0.25, "image": (64, 64), "variances": [0.5]}),
     ("min_size: 30 img_h: 50 img_w: 70 step_h: 9 step_w: 11 clip: true",
-     dict(least=[30], image=(50, 70), step=(9, 11), clip=True)),
+     {"least": [30], "image": (50, 70), "step": (9, 11), "clip": True}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("settings", "how"), PRIORS, ids=range(len(PRIORS)))
 def test_prior_box(tmp_path, settings, how):
-    full = dict(image=(45, 77), offset=0.5, most=[], ratios=[], flip=True, clip=False,
-                variances=[0.1]) | how  # fmt: skip
+    full = {"image": (45, 77), "offset": 0.5, "most": [], "ratios": [], "flip": True, "clip": False,
+                "variances": [0.1]} | how  # fmt: skip
     full.setdefault("step", (full["image"][0] / 4, full["image"][1] / 7))
     inputs = {"x": normal(2, 3, 4, 7), "image": normal(2, 1, 45, 77)}
     got = run_one(tmp_path, "PriorBox", inputs, f"prior_box_param {{ {settings} }}", batch=1)["y"]
@@ -217,16 +216,16 @@ def heads(images, number, classes, share, spread=0.08):
 DETECTIONS = [
     ("", {}),
     ("code_type: CENTER_SIZE nms_param { nms_threshold: 0.45 top_k: 9 } keep_top_k: 7"
-     " confidence_threshold: 0.3", dict(code="CENTER_SIZE", limit=0.45, top_k=9, keep=7, above=0.3)),
+     " confidence_threshold: 0.3", {"code": "CENTER_SIZE", "limit": 0.45, "top_k": 9, "keep": 7, "above": 0.3}),
     ("share_location: false code_type: CORNER_SIZE variance_encoded_in_target: true keep_top_k: 11",
-     dict(share=False, code="CORNER_SIZE", encoded=True, keep=11)),
+     {"share": False, "code": "CORNER_SIZE", "encoded": True, "keep": 11}),
     ("share_location: false background_label_id: 2 code_type: CENTER_SIZE nms_param { top_k: 5 }",
-     dict(share=False, background=2, code="CENTER_SIZE", top_k=5)),
+     {"share": False, "background": 2, "code": "CENTER_SIZE", "top_k": 5}),
     ("background_label_id: -1 variance_encoded_in_target: true nms_param { nms_threshold: 0 }"
-     " confidence_threshold: 0.5", dict(background=-1, encoded=True, limit=0.0, above=0.5)),
-    ("keep_top_k: 1000 nms_param { nms_threshold: 1.5 top_k: 400 }", dict(limit=1.5, top_k=400, keep=1000)),
-    ("confidence_threshold: 2 keep_top_k: 5", dict(above=2.0, keep=5)),
-    ("nms_param { nms_threshold: 0.5 eta: 0.9 }", dict(limit=0.5)),  # eta works above 0.5 only
+     " confidence_threshold: 0.5", {"background": -1, "encoded": True, "limit": 0.0, "above": 0.5}),
+    ("keep_top_k: 1000 nms_param { nms_threshold: 1.5 top_k: 400 }", {"limit": 1.5, "top_k": 400, "keep": 1000}),
+    ("confidence_threshold: 2 keep_top_k: 5", {"above": 2.0, "keep": 5}),
+    ("nms_param { nms_threshold: 0.5 eta: 0.9 }", {"limit": 0.5}),  # eta works above 0.5 only
 ]  # fmt: skip
 
 
@@ -437,13 +436,13 @@ def slow_proposals(scores, deltas, info, *, ratios, scales, stride=16, base=16, 
 
 
 PROPOSALS = [
-    ("ratio: 0.5 ratio: 1 ratio: 2 scale: 1 scale: 2.5", dict(ratios=[0.5, 1, 2], scales=[1, 2.5]),
+    ("ratio: 0.5 ratio: 1 ratio: 2 scale: 1 scale: 2.5", {"ratios": [0.5, 1, 2], "scales": [1, 2.5]},
      [70, 110, 1.5]),
     ("ratio: 0.667 scale: 3 feat_stride: 8 base_size: 12 min_size: 9 pre_nms_topn: 25"
      " post_nms_topn: 6 nms_thresh: 0.4",
-     dict(ratios=[0.667], scales=[3], stride=8, base=12, least=9, before=25, after=6, limit=0.4),
+     {"ratios": [0.667], "scales": [3], "stride": 8, "base": 12, "least": 9, "before": 25, "after": 6, "limit": 0.4},
      [48, 71, 1, 1.2]),
-    ("ratio: 1 scale: 2 min_size: 400", dict(ratios=[1], scales=[2], least=400), [70, 110, 1.5]),
+    ("ratio: 1 scale: 2 min_size: 400", {"ratios": [1], "scales": [2], "least": 400}, [70, 110, 1.5]),
 ]  # fmt: skip
 
 
