@@ -207,8 +207,8 @@ class _Reader:
 
     def unknown(self, into: Message, number: int, wire: int, start: int, at: int, end: int) -> int:
         self.source.spend(start)
-        if into.kind.name == "BlobProto" and (number, wire) == (5, VARINT):
-            # There: 3 length, 4 height, 5 width, 6 data; here 5 can only be numbers of a blob.
+        if into.kind.name == "BlobProto" and (number, wire) == (5, VARINT) and into.has("width"):
+            # There: 3 length, 4 height, 5 width, 6 data; here 4 is the width and 5 the numbers.
             raise UnsupportedError(
                 f"{self.source.place(start)}: the weights use the C3D layout (five sizes a blob),"
                 " which is not read; convert them with a Caffe that has N-dimensional blobs"
