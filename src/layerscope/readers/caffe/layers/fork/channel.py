@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerscope.readers.caffe.layers.vision import convolution
+from layerscope.readers.caffe.layers.vision.convolution import convolution
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
 from layerscope.readers.graph import GraphBuilder
