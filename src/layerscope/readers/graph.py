@@ -149,8 +149,17 @@ class GraphBuilder:
             names.append(name)
         return helper.make_node(kind, list(inputs), names, name=self.fresh(names[0]), **attributes)
 
-    def _infer(self, node: onnx.NodeProto) -> list[tuple[tuple[int, ...], int]]:
-        """Shapes and types of a node's outputs."""
+    def bounded(self, kind: str, dims: Sequence[int], *inputs: str, **attributes: Any) -> str:
+        """Add a node whose output's size depends on the numbers; `dims` is the most it can be."""
+        node = self._node(kind, 1, inputs, attributes)
+        ((_, element),) = self._infer(node, tuple(dims))
+        self.nodes.append(node)
+        return self._value(node.output[0], dims, element)
+
+    def _infer(
+        self, node: onnx.NodeProto, most: tuple[int, ...] | None = None
+    ) -> list[tuple[tuple[int, ...], int]]:
+        """Shapes and types of a node's outputs; `most` stands for a shape that is not fixed."""
         given = [name for name in node.input if name]
         known = {n: helper.make_tensor_type_proto(self.types[n], self.shapes[n]) for n in given}
         data = {
@@ -174,6 +183,8 @@ class GraphBuilder:
         for name in node.output:
             tensor = found[name].tensor_type
             dims = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim)
+            if most is not None:
+                dims = most
             if min(dims, default=1) < 0:
                 raise UnsupportedError(f"{node.op_type}: its output's shape {dims} is not known")
             results.append((dims, tensor.elem_type))

@@ -71,6 +71,11 @@ class Source:
         self._unknown: Counter[str] = Counter()
         self._first: dict[str, tuple[int, str, Iterable[str]]] = {}
 
+    @property
+    def binary(self) -> bool:
+        """Whether the file names its fields by number."""
+        return self._text is None
+
     def place(self, offset: int) -> str:
         """`net.prototxt:41:7` in a text file, `net.caffemodel @1024` in a binary one."""
         if self._text is None:
@@ -171,10 +176,9 @@ class Message:
             return self._values[name]
         except KeyError:
             pass
-        try:
-            field = self._type.fields[name]
-        except KeyError:
-            raise AttributeError(f"{self._type.name} has no field {name!r}") from None
+        field = self._type.find(name)
+        if field is None:
+            raise AttributeError(f"{self._type.name} has no field {name!r}")
         if field.repeated:
             return ()
         return Message(field.message, self.origin, self.start) if _nested(field) else field.default
@@ -186,7 +190,7 @@ class Message:
     def given(self) -> Iterator[tuple[Field, Any]]:
         """The fields that the file states, in the order of the file."""
         for name, value in self._values.items():
-            yield self._type.fields[name], value
+            yield self._field(name), value
 
     def put(self, field: Field, value: Any, offset: int | None = None) -> None:
         """Set a field; `offset` says where in the file it stands."""
@@ -198,7 +202,13 @@ class Message:
 
     def set(self, name: str, value: Any) -> None:
         """Set a field by name, as an upgrade or a writer does."""
-        self.put(self._type.fields[name], value)
+        self.put(self._field(name), value)
+
+    def _field(self, name: str) -> Field:
+        field = self._type.find(name)
+        if field is None:
+            raise KeyError(f"{self._type.name} has no field {name!r}")
+        return field
 
     def drop(self, name: str) -> None:
         """Forget a field."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ENUMS = {
     "Phase": "TRAIN=0 TEST=1",
+    "RawType": "DOUBLE=0 FLOAT=1 FLOAT16=2 INT=3 UINT=4",  # NVIDIA's Caffe from 0.16 on
     "VarianceNorm": "FAN_IN=0 FAN_OUT=1 AVERAGE=2",
     "SnapshotFormat": "HDF5=0 BINARYPROTO=1",
     "SolverMode": "CPU=0 GPU=1",
@@ -39,6 +40,8 @@ MESSAGES = {
         6 diff float[]
         8 double_data double[]
         9 double_diff double[]
+        10 raw_data_type RawType
+        12 raw_data bytes
         1 num int32
         2 channels int32
         3 height int32

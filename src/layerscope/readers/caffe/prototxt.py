@@ -168,7 +168,7 @@ class _Parser:
     def field(self, into: Message, closer: str, depth: int) -> None:
         at = self.at
         name = self.name(closer)
-        field = into.kind.fields.get(name)
+        field = into.kind.find(name)
         if field is None or not (field.repeated and field.kind in FLOATS):
             self.source.spend(at)  # floats are held at four bytes each
         if field is None:

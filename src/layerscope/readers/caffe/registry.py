@@ -6,7 +6,7 @@
 From the entry come dispatch, the errors for a wrong number of bottoms or tops, the older enum
 name, the list of known types with its "did you mean", the family (the name of the module in
 `layers/`, or of the package where a family has several modules) and the table of
-`layerscope layers`.
+`layerscope layers`.  A type that forks spell in several ways has an entry for each spelling.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from layerscope.text import nearest_hint, quoted
 
 FAMILIES = (
     "data", "vision", "recurrent", "common", "normalization", "neuron", "utility", "loss",
+    "detection", "fork",
 )  # fmt: skip
 _LAYERS = "layerscope.readers.caffe.layers"
 

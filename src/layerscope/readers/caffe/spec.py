@@ -20,6 +20,8 @@ from layerscope.text import plural, printable, quoted, shape
 
 Fill = Callable[[Message | None, tuple[int, ...], str], NDArray[np.float32]]
 
+_SHARED_SETTINGS = 101  # transform_param and loss_param; the fields behind are one type's own
+
 
 class SharedParams:
     """Params that layers share by name (`param { name: "w" }`): the first to use it owns it."""
@@ -73,7 +75,7 @@ class LayerSpec:
         self.name: str = message.name
         self.type: str = message.type
         self.tops = len(message.top)
-        self.param: Any = getattr(message, kind.param) if kind.param else None
+        self.param: Any = None
         self.params: list[Param] = []
         self.notes: list[str] = []
         self.summary = ""
@@ -82,6 +84,21 @@ class LayerSpec:
         self._weights = weights
         self._shared = shared
         self._fill = fill
+        if kind.param:
+            self._check_told(message, kind.param)
+            self.param = getattr(message, kind.param)
+
+    def _check_told(self, message: Message, name: str) -> None:
+        """A fork's settings must come from text: in a binary file they are just a number."""
+        field = message.kind.find(name)
+        if field is None or field.number or message.origin is None or not message.origin.binary:
+            return
+        settings = [each for each, _ in message.given() if each.number > _SHARED_SETTINGS]
+        if settings or message.unknown:
+            raise self.unsupported(
+                f"the settings of type {self.type} are a fork's ({name}), and a caffemodel alone"
+                " does not tell forks apart; give the prototxt with it"
+            )
 
     # --- learned arrays ---
 
@@ -113,6 +130,11 @@ class LayerSpec:
         if share:
             self._shared.owners[share] = param
         return name
+
+    @property
+    def stored(self) -> list[tuple[int, ...]]:
+        """The shapes of the blobs that the file has for this layer."""
+        return self._weights.shapes(self.name) if self._weights else []
 
     def array(self, index: int) -> NDArray[Any] | None:
         """The numbers of a learned array that was asked for, where there are weights."""

@@ -53,8 +53,10 @@ def _from_v1(old: Message) -> Message:
     kind = message_type("LayerParameter")
     new = Message(kind, old.origin, old.start)
     for field, value in old.given():
-        if field.name in kind.fields and field.name != "param":
-            new.put(kind.fields[field.name], value, old.offset_of(field.name))
+        same = kind.find(field.name)
+        if same is not None and field.name != "param":
+            new.put(same, value, old.offset_of(field.name))
+    new.unknown = old.unknown
     if isinstance(old.blobs, list):
         new.set("blobs", old.blobs)
     specs = []

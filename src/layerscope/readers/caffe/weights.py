@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import ReadError
+from layerscope.errors import ReadError, UnsupportedError
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.wire import float_array
 from layerscope.text import plural, printable, quoted, shape
@@ -21,6 +21,11 @@ MAX_AXES = 32  # Caffe's kMaxBlobAxes
 MAX_NUMBERS = 2**31 - 1  # of one blob: Caffe's own limit
 MAX_NOTES = 20
 _LEGACY = ("num", "channels", "height", "width")
+_RAW: dict[str, np.dtype[Any]] = {
+    "DOUBLE": np.dtype("<f8"),
+    "FLOAT": np.dtype("<f4"),
+    "FLOAT16": np.dtype("<f2"),
+}
 
 
 class Weights:
@@ -64,6 +69,13 @@ class Weights:
         """How many blobs the file has for a layer; 0 when it does not have the layer."""
         return len(self._layers.get(layer, ()))
 
+    def shapes(self, layer: str) -> list[tuple[int, ...]]:
+        """The shapes that the file states for a layer's blobs."""
+        return [
+            blob_shape(blob, f"{self.name}: layer {quoted(layer)}, blob {i}")
+            for i, blob in enumerate(self._layers.get(layer, ()))
+        ]
+
     def array(self, layer: str, index: int, wanted: Sequence[int]) -> NDArray[Any]:
         """A layer's blob in the shape that the net needs.
 
@@ -102,12 +114,31 @@ def blob_values(blob: Message, where: str) -> NDArray[Any]:
     values = float_array(blob.data)
     if values.size:
         return values.astype(np.float32, copy=False)
+    if blob.has("raw_data"):
+        return _raw_values(blob, where)
     if blob.has("diff") or blob.has("double_diff") or blob.unknown:
         raise ReadError(
             f"{where}: no numbers under 'data', but others beside it: written by a fork of Caffe"
             " with another layout?"
         )
     return np.zeros(0, np.float32)
+
+
+def _raw_values(blob: Message, where: str) -> NDArray[Any]:
+    """The numbers as NVIDIA's Caffe stores them from 0.16 on: bytes, and a type beside them."""
+    kind = _RAW.get(blob.raw_data_type)
+    if kind is None:
+        known = ", ".join(_RAW)
+        raise UnsupportedError(f"{where}: raw_data of type {blob.raw_data_type}; known: {known}")
+    count, rest = divmod(len(blob.raw_data), kind.itemsize)
+    if rest:
+        raise ReadError(
+            f"{where}: raw_data has {len(blob.raw_data):,} bytes, which is no whole number of"
+            f" {blob.raw_data_type}s"
+        )
+    with np.errstate(over="ignore"):
+        values: NDArray[Any] = np.frombuffer(blob.raw_data, kind, count)
+        return values.astype(np.float32, copy=False)
 
 
 def blob_shape(blob: Message, where: str) -> tuple[int, ...]:

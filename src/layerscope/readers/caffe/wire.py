@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import LimitError
+from layerscope.errors import LimitError, UnsupportedError
 from layerscope.readers.caffe.message import MAX_DEPTH, Message, Source, decode_text
 from layerscope.readers.caffe.schema import INTEGERS, Field, message_type
 
@@ -35,6 +35,7 @@ def decode(buffer: memoryview, name: str, kind: str = "NetParameter") -> Message
     Raises:
         ReadError: the bytes end early or are damaged, with the offset.
         LimitError: more fields than any real net, or nested too deep.
+        UnsupportedError: its blobs are in the layout of C3D, an old fork.
     """
     source = Source(name)
     reader = _Reader(buffer.toreadonly(), source)
@@ -206,6 +207,12 @@ class _Reader:
 
     def unknown(self, into: Message, number: int, wire: int, start: int, at: int, end: int) -> int:
         self.source.spend(start)
+        if into.kind.name == "BlobProto" and (number, wire) == (5, VARINT) and into.has("width"):
+            # There: 3 length, 4 height, 5 width, 6 data; here 4 is the width and 5 the numbers.
+            raise UnsupportedError(
+                f"{self.source.place(start)}: the weights use the C3D layout (five sizes a blob),"
+                " which is not read; convert them with a Caffe that has N-dimensional blobs"
+            )
         at = self.pass_over(number, wire, start, at, end)
         into.unknown.append((str(number), f"wire type {wire}, bytes {start} to {at}"))
         self.source.ignore(start, f"unknown field number {number} of {into.kind.name}")

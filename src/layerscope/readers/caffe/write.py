@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.errors import UnsupportedError
 from layerscope.files import write_file
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.schema import INTEGERS, Field, message_type
@@ -65,13 +66,22 @@ def blob_message(array: NDArray[Any]) -> Message:
 
 
 def to_bytes(message: Message) -> bytes:
-    """A message in protobuf's wire format."""
+    """A message in protobuf's wire format.
+
+    Raises:
+        UnsupportedError: it states a fork's field, which has no number.
+    """
     return b"".join(_parts(message))
 
 
 def _parts(message: Message) -> list[Part]:
     parts: list[Part] = []
     for field, value in message.given():
+        if not field.number:
+            raise UnsupportedError(
+                f"{field.name} is a fork's setting, which has no place in a binary file of BVLC's"
+                " Caffe; write it as text"
+            )
         if field.packed:
             parts += _packed(field, value)
             continue

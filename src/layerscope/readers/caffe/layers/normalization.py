@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.readers.caffe.message import Message
+from layerscope.readers.caffe.nvidia import has_scale_and_bias, scaled_batch_norm
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.schema import message_type
 from layerscope.readers.caffe.spec import LayerSpec
@@ -60,8 +61,10 @@ def batch_norm(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     """Take off the mean and divide by the deviation of each channel.  (N, C, ...) -> the same.
 
     The stored mean and variance are sums; the third blob is what to divide them by, and where it
-    is 0 Caffe takes 0 for both.
+    is 0 Caffe takes 0 for both.  NVIDIA's Caffe keeps scale and bias in the same layer.
     """
+    if has_scale_and_bias(layer):
+        return scaled_batch_norm(g, layer, x)
     p = layer.param
     dims = g.shape(x)
     channels = dims[1] if len(dims) > 1 else 1

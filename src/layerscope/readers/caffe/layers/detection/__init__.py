@@ -1,0 +1,1 @@
+"""Layers of detection nets: SSD, Fast and Faster R-CNN, R-FCN."""

@@ -1,0 +1,1 @@
+"""Layers of other forks: segmentation, small nets, YOLO."""
