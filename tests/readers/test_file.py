@@ -19,7 +19,7 @@ from layerscope.readers.file import InputFile
 WEB = "a web page, not a net; download the raw file instead of the page that shows it"
 ZIP = "a zip archive (PyTorch's files are too), not a net; give a Caffe net, or unpack it"
 PICKLE = "a Python pickle, not a net; it could run a program, so it is not opened"
-IMAGE = "an image, not a net; the net comes before the image"
+IMAGE = "an image, not a net; the order is NET WEIGHTS IMAGE"
 ARCHIVE = "an archive, not a net; unpack it first"
 
 
