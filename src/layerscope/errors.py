@@ -5,6 +5,7 @@
     │   └── UnknownNameError  2     no such blob, layer or param (also a KeyError)
     ├── ReadError             3     a file is damaged, or is not what it was taken for
     ├── UnsupportedError      4     the file is valid, but asks for what layerscope cannot do
+    │   └── UnsupportedLayerError 4   one layer cannot be computed; the net opens without it
     ├── LimitError            5     a stated limit was reached: size, count, memory
     └── SystemFaultError      6     the machine refused: permission, disk full, a missing extra
 
@@ -44,6 +45,10 @@ class UnsupportedError(LayerscopeError):
     """The file is valid, but holds something that layerscope cannot run or show."""
 
     exit_code = 4
+
+
+class UnsupportedLayerError(UnsupportedError):
+    """One layer cannot be computed: the net opens, and only a run that needs it stops."""
 
 
 class LimitError(LayerscopeError):

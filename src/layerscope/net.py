@@ -93,6 +93,7 @@ class Layer:
         nodes: the ONNX nodes that compute it, as positions in the graph; empty when it only
             passes its bottom on, as dropout does when testing.
         summary: what it does, in one line with its settings.
+        reason: why it is not computed, in one line; "" when it is.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Layer:
     params: tuple[Param, ...] = ()
     nodes: range = range(0)
     summary: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,14 @@ class Net:
         where = f"net {quoted(self.name)}"
         found: Layer = Named({each.name: each for each in self.layers}, "layer", where)[name]
         return found
+
+    @property
+    def not_computed(self) -> tuple[Layer, ...]:
+        """The layers that cannot be computed, each with its reason, and those that need them.
+
+        Their blobs are not in `blobs`; a run that asks for all blobs stops with the first reason.
+        """
+        return tuple(each for each in self.layers if each.reason)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -231,7 +231,7 @@ def huge_image(folder: Path) -> list[object]:
 
 def unknown_type(folder: Path) -> list[object]:
     (folder / "n.prototxt").write_text('layer { name: "norm1" type: "LRM" top: "a" }')
-    return ["shapes", folder / "n.prototxt"]
+    return ["report", folder / "n.prototxt", images()["cat"], "-o", folder / "r.html"]
 
 
 def wrong_blob(folder: Path) -> list[object]:
@@ -301,6 +301,19 @@ def test_an_existing_page_survives_a_failed_run(run, tmp_path: Path) -> None:
     page.write_text("the old page")
     assert run(*no_image(tmp_path)).code == 3
     assert page.read_text() == "the old page"
+
+
+def test_shapes_of_a_net_with_an_unknown_type(run, tmp_path: Path) -> None:
+    """As far as they are known, with the reason, in text and JSON."""
+    (tmp_path / "n.prototxt").write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
+        'layer { name: "y" type: "Foo" bottom: "x" top: "y" }'
+    )
+    found = run("shapes", tmp_path / "n.prototxt")
+    assert found.code == 0 and "x  (2, 3)" in found.out
+    assert 'n.prototxt:2:24: layer "y" has type "Foo"' in found.err
+    (layer,) = json.loads(run("shapes", tmp_path / "n.prototxt", "--json").out)["not_computed"]
+    assert (layer["layer"], layer["type"]) == ("y", "Foo") and '"Foo"' in layer["reason"]
 
 
 def test_missing_weights_are_said(run, tmp_path: Path) -> None:

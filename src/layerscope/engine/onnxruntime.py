@@ -89,6 +89,8 @@ def run(
     allow_missing: bool = False,
 ) -> Blobs:
     """Feed a net and keep blobs; see `Net.run`."""
+    if net.not_computed and blobs is None:
+        raise UnsupportedError(net.not_computed[0].reason)
     if net.missing and not allow_missing:
         raise UsageError(_missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
@@ -208,10 +210,13 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
     known, aliases = Named(net.blobs, "blob", f"net {quoted(net.name)}"), _aliases(net)
     for name in blobs:
         writer = next((each for each in net.layers if each.name == name), None)
-        if name not in known and name not in aliases and writer is not None:
-            raise UnknownNameError(
-                f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
-            )
+        if name in known or name in aliases or writer is None:
+            continue
+        if writer.reason:
+            raise UnsupportedError(writer.reason)
+        raise UnknownNameError(
+            f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
+        )
     wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
     for name in wanted:
         if name not in fitting.blobs:

@@ -35,6 +35,15 @@ class ParamRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """One layer that cannot be computed, and why."""
+
+    layer: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """Both tables, with their totals at the batch size of the file."""
 
@@ -43,6 +52,7 @@ class Tables:
     activations: tuple[ActivationRow, ...]
     params: tuple[ParamRow, ...]
     totals: Cost
+    not_computed: tuple[ReasonRow, ...]
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -89,7 +99,8 @@ def tables(net: Net) -> Tables:
         weight_bytes=sum(c.weight_bytes for c in costs),
         activation_bytes=sum(row.bytes for row in activations),
     )
-    return Tables(net.name, net.format, activations, params, totals, net.notes)
+    reasons = tuple(ReasonRow(each.name, each.type, each.reason) for each in net.not_computed)
+    return Tables(net.name, net.format, activations, params, totals, reasons, net.notes)
 
 
 def _count(dims: tuple[int, ...]) -> int:

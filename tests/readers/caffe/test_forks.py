@@ -119,7 +119,7 @@ def test_a_caffemodel_alone_does_not_tell_a_fork(tmp_path, kind, name, settings,
     path = tmp_path / "net.caffemodel"
     path.write_bytes(source + layer("l", kind, more=bottom + settings))
     with pytest.raises(ls.errors.UnsupportedError) as caught:
-        ls.open(path)
+        ls.open(path).run({})
     place, _, message = str(caught.value).partition(": ")
     assert place.startswith("net.caffemodel @")
     assert message == (
@@ -128,7 +128,7 @@ def test_a_caffemodel_alone_does_not_tell_a_fork(tmp_path, kind, name, settings,
     )
     with pytest.raises(SystemExit) as ended:
         main(["shapes", str(path)])
-    assert ended.value.code == 4
+    assert ended.value.code == 0  # the shapes are shown as far as they are known
     assert "give the prototxt with it" in capsys.readouterr().err
 
 

@@ -7,10 +7,12 @@ the losses whose labels nobody gives, and knows nothing about any layer type.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
-from layerscope.errors import LimitError, ReadError, UnsupportedError
+from layerscope.errors import LimitError, ReadError, UnsupportedError, UnsupportedLayerError
 from layerscope.net import Blob, Layer
+from layerscope.readers.caffe.labels import label_inputs, label_note
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.registry import LayerType, find, unknown_type
 from layerscope.readers.caffe.spec import Fill, LayerSpec, SharedParams
@@ -61,22 +63,57 @@ class NetBuilder:
         self._twins: Counter[str] = Counter()
         self._absent: dict[str, str] = {}  # blob that nothing gives -> the missing one behind it
         self._left_out: dict[str, list[str]] = {}  # missing blob -> layers that need it
+        self._aside: dict[str, str] = {}  # blob -> the layer that should give it and cannot
 
     def build(self) -> None:
         """Translate every layer.
 
+        A layer that cannot be computed is listed with its reason, and so is what reads it.
+
         Raises:
             ReadError: a layer is wrong; the message has its name and place.
-            UnsupportedError: a layer's type, or what it asks for, is not known.
+            UnsupportedError: the weights are stored in a way that is not known.
         """
         for message in self.messages:
-            kind = self._kind(message)
-            if self._leave_out(message, kind):
+            needed = next((self._aside[b] for b in message.bottom if b in self._aside), None)
+            if needed is not None:
+                where = f"{message.place()}: layer {quoted(message.name)}"
+                self._set_aside(message, f"{where} needs layer {quoted(needed)}")
                 continue
-            bottoms = [self._bottom(message, name) for name in message.bottom]
-            self._check_tops(message)
-            spec = LayerSpec(message, kind, self.g, self.weights, self._shared, self.fill)
+            try:
+                self._add(message)
+            except UnsupportedLayerError as error:
+                self._set_aside(message, str(error))
+
+    def _add(self, message: Message) -> None:
+        """Translate one layer."""
+        kind = self._kind(message)
+        if self._leave_out(message, kind):
+            return
+        bottoms = [self._bottom(message, name) for name in message.bottom]
+        self._check_tops(message)
+        spec = LayerSpec(message, kind, self.g, self.weights, self._shared, self.fill)
+        first = len(self.g.nodes)
+        try:
             self._translate(spec, bottoms)
+        except UnsupportedLayerError as error:
+            del self.g.nodes[first:]
+            if kind.family != "loss":
+                raise
+            self._absent.update({top: top for top in message.top})  # only other losses need it
+            self.notes.append(f"{error}; it is left out")
+
+    def _set_aside(self, message: Message, reason: str) -> None:
+        """List a layer that cannot be computed; its blobs are unknown from here on."""
+        if not any(each.reason for each in self.layers):
+            self.notes.append(f"{reason}; it is not computed, nor is what needs it")
+        kind = find(message.type)
+        known = tuple(self._current[b] for b in message.bottom if b in self._current)
+        family = kind.family if kind else "unknown"
+        self.layers.append(Layer(message.name, message.type, family, known, (), reason=reason))
+        for top in message.top:
+            self._current.pop(top, None)
+            self._aside[top] = message.name
 
     def _kind(self, message: Message) -> LayerType:
         name = message.name
@@ -87,7 +124,7 @@ class NetBuilder:
         kind = find(message.type)
         if kind is None:
             where = f"{message.place('type')}: layer {quoted(name)}"
-            raise UnsupportedError(f"{where} has {unknown_type(message.type)}")
+            raise UnsupportedLayerError(f"{where} has {unknown_type(message.type)}")
         self._check_arity(message, kind, "bottom", kind.bottoms)
         self._check_arity(message, kind, "top", kind.tops)
         return kind
@@ -155,14 +192,9 @@ class NetBuilder:
         try:
             made = spec.kind.translate(g, spec, *values)
         except UnsupportedError as error:
-            if spec.kind.family == "loss":  # nothing but other losses needs it
-                del g.nodes[first:]
-                self._absent.update({top: top for top in spec.message.top})
-                self.notes.append(f"{error}; it is left out")
-                return
             if str(error).startswith(spec.where()) or quoted(spec.name) in str(error):
                 raise
-            raise UnsupportedError(f"{spec.where()} ({spec.type}): {error}") from None
+            raise UnsupportedLayerError(f"{spec.where()} ({spec.type}): {error}") from None
         tops = [made] if isinstance(made, str) else list(made)
         if len(tops) != spec.tops:
             raise spec.error(
@@ -225,48 +257,19 @@ class NetBuilder:
         """The blobs that no layer reads."""
         return tuple(self._unread)
 
-    @property
+    @cached_property
     def optional(self) -> tuple[str, ...]:
-        """The inputs that only losses read, if need be through layers without learned numbers.
-
-        A net that is nothing but losses needs all of its inputs.
-        """
-        readers: dict[str, list[Layer]] = {}
-        for layer in self.layers:
-            for bottom in layer.bottoms:
-                readers.setdefault(bottom, []).append(layer)
-        spare: set[str] = set()
-        for layer in reversed(self.layers):  # who reads a blob comes after who writes it
-            for top in layer.tops:
-                known = top in readers or not layer.bottoms
-                if known and all(_only_scores(each, spare) for each in readers.get(top, ())):
-                    spare.add(top)
-        tops = [top for layer in self.layers if not layer.bottoms for top in layer.tops]
-        values = (self.blobs[top].value for top in tops if top in spare)
-        found = tuple(value for value in values if value in self.g.inputs)
-        return found if len(found) < len(self.g.inputs) else ()
+        """The inputs that may be left out, and the losses with them."""
+        return label_inputs(self.layers, self.blobs, self.g.inputs)
 
     def all_notes(self) -> list[str]:
         """What the user should know about this net, each thing once."""
-        return list(dict.fromkeys([*self.notes, *self.loss_notes(), *self.weight_notes()]))
-
-    def loss_notes(self) -> list[str]:
-        """Which layers were left out, and which inputs may be."""
-        notes = [
+        absent = [
             f"nothing gives blob {quoted(blob)}; left out: {', '.join(map(printable, names))}"
             for blob, names in self._left_out.items()
         ]
-        gone = {key for key, blob in self.blobs.items() if blob.value in self.optional}
-        if gone:
-            spare = _names(gone)
-            for layer in self.layers:
-                if gone.intersection(layer.bottoms):
-                    gone.update(layer.tops)
-            notes.append(
-                f"only losses read input {spare}; while it is not fed, these blobs are left out:"
-                f" {_names(key for key in self.blobs if key in gone)}"
-            )
-        return notes
+        labels = label_note(self.layers, self.blobs, self.optional)
+        return list(dict.fromkeys([*self.notes, *absent, *labels, *self.weight_notes()]))
 
     def weight_notes(self) -> list[str]:
         """Which layers have weights, when not all do."""
@@ -288,12 +291,3 @@ class NetBuilder:
                 f" weights in {self.weights.name}; missing: {names}{more}"
             )
         return notes
-
-
-def _only_scores(layer: Layer, spare: set[str]) -> bool:
-    """Whether a layer is a loss, or has no learned numbers and writes nothing but for losses."""
-    return layer.family == "loss" or (not layer.params and spare.issuperset(layer.tops))
-
-
-def _names(keys: Iterable[str]) -> str:
-    return ", ".join(printable(key) for key in keys)

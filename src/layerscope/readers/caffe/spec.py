@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import ReadError, UnsupportedError
+from layerscope.errors import ReadError, UnsupportedLayerError
 from layerscope.net import Param
 from layerscope.readers.caffe.fillers import filled
 from layerscope.readers.caffe.message import Message
@@ -221,9 +221,9 @@ class LayerSpec:
         hint = f" (unknown here: {', '.join(map(printable, unknown[:3]))})" if unknown else ""
         return ReadError(f"{self.where(field)}: {what}{hint}")
 
-    def unsupported(self, what: str, field: str = "") -> UnsupportedError:
+    def unsupported(self, what: str, field: str = "") -> UnsupportedLayerError:
         """An error about something valid that layerscope cannot do."""
-        return UnsupportedError(f"{self.where(field)}: {what}")
+        return UnsupportedLayerError(f"{self.where(field)}: {what}")
 
     def where(self, field: str = "") -> str:
         """`net.prototxt:41:7: layer "conv1"`."""

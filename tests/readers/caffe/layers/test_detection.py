@@ -585,7 +585,7 @@ def test_refused(tmp_path, kind, inputs, settings, message):
 @pytest.mark.parametrize(("kind", "inputs", "settings", "message"), UNSUPPORTED)
 def test_unsupported(tmp_path, kind, inputs, settings, message):
     with pytest.raises(ls.errors.UnsupportedError) as caught:
-        net_of(tmp_path, inputs, one_layer(kind, list(inputs), settings))
+        net_of(tmp_path, inputs, one_layer(kind, list(inputs), settings)).run({})
     assert str(caught.value).startswith(f"net.prototxt:{len(inputs) + 1}:")
     assert str(caught.value).endswith(f': layer "l": {message}')
 

@@ -432,7 +432,7 @@ WRONG = [  # blobs, message
 @pytest.mark.parametrize(("blobs", "message"), WRONG)
 def test_blobs_that_cannot_be_told_apart(tmp_path, blobs, message):
     with pytest.raises(ls.errors.UnsupportedError) as caught:
-        net_of(tmp_path, {"x": (1, 3, 4, 5)}, one_layer("BatchNorm", ["x"]), {"l": blobs})
+        net_of(tmp_path, {"x": (1, 3, 4, 5)}, one_layer("BatchNorm", ["x"]), {"l": blobs}).run({})
     assert str(caught.value) == f'net.prototxt:2:7: layer "l": {message}'
 
 
@@ -536,7 +536,7 @@ def test_refused(tmp_path, kind, inputs, settings, message):
 
 def test_a_bn_of_three_blobs_is_not_known(tmp_path):
     with pytest.raises(ls.errors.UnsupportedError) as caught:
-        net_of(tmp_path, {"x": (1, 3, 4, 5)}, one_layer("BN", ["x"]), {"l": [C, C, C]})
+        net_of(tmp_path, {"x": (1, 3, 4, 5)}, one_layer("BN", ["x"]), {"l": [C, C, C]}).run({})
     assert str(caught.value) == (
         'net.prototxt:2:7: layer "l": BN with 3 blobs; 2 (SegNet) and 4 (PSPNet) are known'
     )

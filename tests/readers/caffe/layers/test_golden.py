@@ -97,13 +97,30 @@ def test_equals_caffe(case: Path) -> None:
 
 
 def test_a_type_that_is_not_known_says_so(tmp_path: Path) -> None:
+    """The net opens, what comes before the layer runs, and what needs it says why it does not."""
     path = tmp_path / "net.prototxt"
-    path.write_text('layer { name: "norm1" type: "LRM" top: "a" }')
-    with pytest.raises(
-        ls.errors.UnsupportedError,
-        match=r'"norm1" has type "LRM"; \d+ types are known; nearest: LRN',
-    ):
-        ls.open(path)
+    path.write_text("""
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "r" type: "ReLU" bottom: "x" top: "r" }
+        layer { name: "norm1" type: "LRM" bottom: "r" top: "n" }
+        layer { name: "s" type: "Softmax" bottom: "n" top: "s" }
+        layer { name: "t" type: "TanH" bottom: "r" top: "t" }
+    """)
+    net = ls.open(path)
+    assert [layer.name for layer in net.layers] == ["x", "r", "norm1", "s", "t"]
+    assert list(net.blobs) == ["x", "r", "t"]
+    reason = net.not_computed[0].reason
+    assert re.match(
+        r'net\.prototxt:4:36: layer "norm1" has type "LRM"; \d+ types are known; nearest: LRN', reason
+    )
+    assert net.not_computed[1].reason == 'net.prototxt:5:15: layer "s" needs layer "norm1"'
+    assert net.notes == (f"{reason}; it is not computed, nor is what needs it",)
+    x = np.float32([[-1, 0, 1], [2, -3, 4]])
+    np.testing.assert_array_equal(net.run(x, ["t"])["t"], np.tanh(np.maximum(x, 0)))
+    with pytest.raises(ls.errors.UnsupportedError, match='"norm1" has type "LRM"'):
+        net.run(x)
+    with pytest.raises(ls.errors.UnsupportedError, match='layer "s" needs layer "norm1"'):
+        net.run(x, ["s"])
 
 
 def test_every_type_has_a_case() -> None:

@@ -466,7 +466,7 @@ def test_python_is_known_but_not_run(tmp_path):
         ' python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" } }'
     )
     with pytest.raises(ls.errors.UnsupportedError) as caught:
-        net_of(tmp_path, DIMS, layer)
+        net_of(tmp_path, DIMS, layer).run({})
     assert str(caught.value).startswith("net.prototxt:3:")
     assert str(caught.value).endswith(
         ': layer "l": module "rpn.proposal_layer", layer "ProposalLayer" is Python'
