@@ -68,8 +68,14 @@ def _table(
     rows: Sequence[tuple[str, ...]],
     right: Sequence[int] = (),
 ) -> str:
-    """A table in a box of its own: where it is too wide it scrolls, and no cell is broken."""
-    sides = [f' style="text-align:{"right" if i in right else "left"}"' for i in range(len(heads))]
+    """A table in a box of its own: where it is too wide it scrolls, and no cell is broken.
+
+    The style is that of each cell, because notebooks have rules of their own for cells.
+    """
+    sides = [
+        f' style="white-space:nowrap;text-align:{"right" if i in right else "left"}"'
+        for i in range(len(heads))
+    ]
     head = "".join(
         f'<th scope="col"{side}>{each}</th>' for each, side in zip(heads, sides, strict=True)
     )
@@ -79,6 +85,5 @@ def _table(
     )
     return (
         '<div class=scroll style="overflow-x:auto;max-width:100%">'
-        f'<table style="white-space:nowrap"><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
