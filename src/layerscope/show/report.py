@@ -210,7 +210,7 @@ def _param(net: Net, layer: Layer, number: int, param: Param) -> str:
         words += f", shared with {param.shared_with}"
     title = f"{printable(param.name)} {shape(param.shape)}"
     if param.size > max(param.shape, default=1):
-        return _figure(param_picture(net, layer.name, number, limit=FILTER_LIMIT), words)
+        return _figure(param_picture(net, layer, number, limit=FILTER_LIMIT), words)
     if not param.size:
         return f"<p>{_text(title)}: no numbers ({_text(words)})</p>"
     if param.size <= FEW:
