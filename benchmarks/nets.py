@@ -114,6 +114,11 @@ def caffenet() -> str:
     net.conv("conv4", "num_output: 384 pad: 1 kernel_size: 3 group: 2", "relu4")
     net.conv("conv5", "num_output: 256 pad: 1 kernel_size: 3 group: 2", "relu5")
     net.pool("pool5", "pool: MAX kernel_size: 3 stride: 2")
+    return _classified(net)
+
+
+def _classified(net: Text) -> str:
+    """The three inner products that CaffeNet and VGG-16 end in."""
     for number in (6, 7):
         net.dense(f"fc{number}", 4096)
         net.layer(f"relu{number}", "ReLU", top=net.last)
@@ -152,17 +157,11 @@ def vgg16() -> str:
             name = f"{block}_{each}"
             net.conv(f"conv{name}", f"num_output: {outputs} pad: 1 kernel_size: 3", f"relu{name}")
         net.pool(f"pool{block}", "pool: MAX kernel_size: 2 stride: 2")
-    for number in (6, 7):
-        net.dense(f"fc{number}", 4096)
-        net.layer(f"relu{number}", "ReLU", top=net.last)
-        net.layer(f"drop{number}", "Dropout", "dropout_param { dropout_ratio: 0.5 }", top=net.last)
-    net.dense("fc8", 1000)
-    net.layer("prob", "Softmax")
-    return str(net)
+    return _classified(net)
 
 
 def resnet152() -> str:
-    """ResNet-152's deploy definition: 517 layers with BatchNorm, Scale and Eltwise, 60 million."""
+    """ResNet-152's deploy definition: 671 layers with BatchNorm, Scale and Eltwise, 60 million."""
     net = Text("ResNet-152", 1, 3, 224, 224)
     _normed(net, "conv1", "num_output: 64 kernel_size: 7 pad: 3 stride: 2")
     net.pool("pool1", "pool: MAX kernel_size: 3 stride: 2")
