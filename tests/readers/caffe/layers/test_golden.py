@@ -111,7 +111,8 @@ def test_a_type_that_is_not_known_says_so(tmp_path: Path) -> None:
     assert list(net.blobs) == ["x", "r", "t"]
     reason = net.not_computed[0].reason
     assert re.match(
-        r'net\.prototxt:4:36: layer "norm1" has type "LRM"; \d+ types are known; nearest: LRN', reason
+        r'net\.prototxt:4:36: layer "norm1" has type "LRM"; \d+ types are known; nearest: LRN',
+        reason,
     )
     assert net.not_computed[1].reason == 'net.prototxt:5:15: layer "s" needs layer "norm1"'
     assert net.notes == (f"{reason}; it is not computed, nor is what needs it",)
