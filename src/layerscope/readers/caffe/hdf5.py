@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import ReadError, SystemFaultError
+from layerscope.errors import LimitError, ReadError, SystemFaultError
 from layerscope.files import write_file
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.schema import message_type
@@ -28,6 +28,8 @@ Array = NDArray[Any]
 Arrays = Mapping[str, Sequence[tuple[int, Array]]]
 
 MAX_BLOBS = 1000  # of one layer
+MAX_GROUPS = 20_000
+MAX_DEPTH = 32
 MAX_PACKED = 1032  # how much smaller HDF5's compression (deflate) can make numbers, at most
 
 
@@ -101,7 +103,7 @@ def load(path: Path) -> dict[str, dict[int, Array]]:
         with h5py.File(path, "r") as file:
             if "data" not in file:
                 raise ReadError(f'{name}: no group "data" in it; is it Caffe\'s .caffemodel.h5?')
-            layers = _layers(h5py, file["data"])
+            layers = _layers(h5py, file["data"], name, {})
             return {
                 layer: _arrays(h5py, group, f"{name}: layer {quoted(layer)}")
                 for layer, group in layers.items()
@@ -131,14 +133,18 @@ def _arrays(h5py: Any, group: Any, where: str) -> dict[int, Array]:
     return found
 
 
-def _layers(h5py: Any, group: Any, prefix: str = "", depth: int = 0) -> dict[str, Any]:
+def _layers(
+    h5py: Any, group: Any, name: str, found: dict[str, Any], prefix: str = ""
+) -> dict[str, Any]:
     """The groups of layers; a name with slashes makes groups in groups."""
-    found: dict[str, Any] = {}
     for key in group:
         each = _inside(h5py, group, key)
-        if isinstance(each, h5py.Group) and depth < 32:
-            found[prefix + key] = each
-            found.update(_layers(h5py, each, f"{prefix}{key}/", depth + 1))
+        if not isinstance(each, h5py.Group) or prefix.count("/") >= MAX_DEPTH:
+            continue
+        if len(found) >= MAX_GROUPS:  # groups may hold themselves
+            raise LimitError(f"{name}: more than {MAX_GROUPS:,} groups; no real net has so many")
+        found[prefix + key] = each
+        _layers(h5py, each, name, found, f"{prefix}{key}/")
     return found
 
 
@@ -147,4 +153,5 @@ def _inside(h5py: Any, group: Any, key: str) -> Any:
     if isinstance(group.get(key, getlink=True), h5py.ExternalLink):
         return None
     found = group[key]
-    return None if isinstance(found, h5py.Dataset) and found.external else found
+    elsewhere = isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)
+    return None if elsewhere else found

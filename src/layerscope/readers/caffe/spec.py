@@ -53,6 +53,10 @@ class SharedParams:
         return layer, self._weights.array(layer, index, dims)
 
 
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
+
+
 def _stated(filler: Message | None, dims: tuple[int, ...]) -> Message:
     """The filler of the definition; where it states none, one that keeps a net's values alive.
 
@@ -171,7 +175,7 @@ class LayerSpec:
         if last is None:
             return own
         layer, found = last
-        if own is not None and layer != self.name and not np.array_equal(own, found):
+        if own is not None and layer != self.name and not _same(own, found):
             self.notes.append(
                 f"layer {quoted(self.name)}: its copy of the shared param {quoted(share)} differs"
                 f" from that of layer {quoted(layer)}; that one is used, as the last in the file"
