@@ -32,7 +32,11 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
         return lambda: settings.measure(files(name), batch, quick=quick)
 
     return {
-        "opening": [lambda: opening.measure(files("caffenet"), quick=quick)],
+        "opening": [
+            lambda: opening.measure(files("caffenet"), quick=quick),
+            lambda: opening.measure(files("vgg16"), quick=quick, goal=False),
+            lambda: opening.measure(files("resnet152"), quick=quick, goal=False),
+        ],
         "cold_start": [lambda: cold_start.measure(files("caffenet"), quick=quick)],
         "overhead": [added("small", 150), added("caffenet", 100)],
         "capture": [

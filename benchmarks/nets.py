@@ -33,6 +33,9 @@ _INCEPTIONS = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 
+_VGG = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # outputs, convolutions
+_RESNET = ((64, 3), (128, 8), (256, 36), (512, 3))  # width, blocks
+
 
 @dataclass(frozen=True)
 class NetFiles:
@@ -139,6 +142,62 @@ def googlenet() -> str:
     net.dense("loss3/classifier", 1000)
     net.layer("prob", "Softmax")
     return str(net)
+
+
+def vgg16() -> str:
+    """VGG-16's deploy definition: 138 million numbers, the largest file of the classic nets."""
+    net = Text("VGG_ILSVRC_16_layers", 1, 3, 224, 224)
+    for block, (outputs, convolutions) in enumerate(_VGG, start=1):
+        for each in range(1, convolutions + 1):
+            name = f"{block}_{each}"
+            net.conv(f"conv{name}", f"num_output: {outputs} pad: 1 kernel_size: 3", f"relu{name}")
+        net.pool(f"pool{block}", "pool: MAX kernel_size: 2 stride: 2")
+    for number in (6, 7):
+        net.dense(f"fc{number}", 4096)
+        net.layer(f"relu{number}", "ReLU", top=net.last)
+        net.layer(f"drop{number}", "Dropout", "dropout_param { dropout_ratio: 0.5 }", top=net.last)
+    net.dense("fc8", 1000)
+    net.layer("prob", "Softmax")
+    return str(net)
+
+
+def resnet152() -> str:
+    """ResNet-152's deploy definition: 517 layers with BatchNorm, Scale and Eltwise, 60 million."""
+    net = Text("ResNet-152", 1, 3, 224, 224)
+    _normed(net, "conv1", "num_output: 64 kernel_size: 7 pad: 3 stride: 2")
+    net.pool("pool1", "pool: MAX kernel_size: 3 stride: 2")
+    for stage, (width, blocks) in enumerate(_RESNET, start=2):
+        for block in range(blocks):
+            _bottleneck(net, f"res{stage}_{block}", width, first=block == 0, stage=stage)
+    net.pool("pool5", "pool: AVE kernel_size: 7 stride: 1")
+    net.dense("fc1000", 1000)
+    net.layer("prob", "Softmax")
+    return str(net)
+
+
+def _normed(net: Text, name: str, settings: str, *, relu: bool = True, bottom: str = "") -> str:
+    """A convolution with BatchNorm, Scale and ReLU in place, as the published definitions have."""
+    bottoms = (bottom,) if bottom else None
+    net.layer(
+        name, "Convolution", f"convolution_param {{ {settings} bias_term: false }}", bottoms=bottoms
+    )
+    net.layer(f"{name}/bn", "BatchNorm", top=name)
+    net.layer(f"{name}/scale", "Scale", "scale_param { bias_term: true }", top=name)
+    return net.layer(f"{name}/relu", "ReLU", top=name) if relu else name
+
+
+def _bottleneck(net: Text, name: str, width: int, *, first: bool, stage: int) -> None:
+    """1x1, 3x3, 1x1 beside a shortcut, which the first block of a stage projects."""
+    source, stride = net.last, 2 if first and stage > 2 else 1
+    shortcut = source
+    if first:
+        wide = f"num_output: {4 * width} kernel_size: 1 stride: {stride}"
+        shortcut = _normed(net, f"{name}/shortcut", wide, relu=False, bottom=source)
+    _normed(net, f"{name}/a", f"num_output: {width} kernel_size: 1 stride: {stride}", bottom=source)
+    _normed(net, f"{name}/b", f"num_output: {width} kernel_size: 3 pad: 1")
+    last = _normed(net, f"{name}/c", f"num_output: {4 * width} kernel_size: 1", relu=False)
+    net.layer(name, "Eltwise", bottoms=(shortcut, last))
+    net.layer(f"{name}/relu", "ReLU", top=name)
 
 
 def _inception(net: Text, name: str, one: int, *outputs: int) -> None:

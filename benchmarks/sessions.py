@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 import layerscope as ls
-from layerscope.engine.onnxruntime import INLINE_BYTES, model
+from layerscope.engine.model import beside, model
 
 Floats = NDArray[np.float32]
 
@@ -28,12 +28,8 @@ class Bare:
         self, net: ls.Net, values: Sequence[str], options: ort.SessionOptions | None = None
     ) -> None:
         options = options or ort.SessionOptions()
-        large = {
-            name: np.ascontiguousarray(array)
-            for name, array in net.graph.tensors.items()
-            if array is not None and array.nbytes > INLINE_BYTES
-        }
-        self._arrays = list(large.values())  # read in place, so they must live as long as it does
+        large = {name: np.ascontiguousarray(array) for name, array in beside(net).items()}
+        self._arrays = list(large.values())  # pointed to, so they live as long as it does
         self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
         options.add_external_initializers(list(large), self._held)
         self.values = list(values)

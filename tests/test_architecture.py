@@ -15,7 +15,7 @@ RANKS = {
     "errors": 0, "text": 0, "files": 1,
     "inputs": 2, "net": 2, "blobs": 2,
     "readers": 3, "engine": 3, "demo": 3,
-    "measure": 4, "pictures": 4,
+    "measure": 4, "pictures": 4, "conversion": 4,
     "show": 5,
     "pycaffe": 6,
     "cli": 7, "__main__": 8,

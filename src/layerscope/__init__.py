@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from layerscope import errors
 from layerscope.blobs import Blobs
+from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
@@ -31,6 +32,7 @@ __all__ = [
     "Plot",
     "Preprocessing",
     "__version__",
+    "convert",
     "errors",
     "grid",
     "histogram",

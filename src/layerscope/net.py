@@ -38,6 +38,7 @@ class Blob:
         shape: at the batch size of the file; the first number is free at run time.
         value: the name of the ONNX value that holds it.
         layer: the name of the layer that writes it.
+        base: the blob of the file that it is a value of; its name without `@layer`.
         replaced: whether a later layer writes over it in place.
     """
 
@@ -45,6 +46,7 @@ class Blob:
     shape: tuple[int, ...]
     value: str
     layer: str
+    base: str
     replaced: bool = False
 
 

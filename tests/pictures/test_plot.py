@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,21 @@ def outside(made: Plot) -> list[str]:
     ]
 
 
+def heights(axes: Any) -> list[float]:
+    """The heights of the bars, which are one shape that is at zero between them."""
+    values, edges, _ = axes.patches[0].get_data()
+    np.testing.assert_allclose((edges[::2] + edges[1::2]) / 2, np.arange(len(edges) // 2))
+    assert (values[1::2] == 0).all()
+    found: list[float] = values[::2].tolist()
+    return found
+
+
+def numbers_along(axis: Any) -> list[float]:
+    """The places within the limits that have a number."""
+    low, high = axis.get_view_interval()
+    return [float(at) for at in axis.get_majorticklocs() if low <= at <= high]
+
+
 def listed(made: Plot) -> list[tuple[str, str]]:
     """The (number, name) rows of the list beside the probabilities."""
     texts = [text.get_text() for text in made.axes[0].texts]
@@ -52,11 +69,30 @@ def listed(made: Plot) -> list[tuple[str, str]]:
 
 
 def test_plot_draws_each_value_over_its_index() -> None:
-    made = plot([[3.0, -1.0], [2.0, 0.5]], title="fc6")
+    made = plot(np.linspace(-1, 3, 65).reshape(5, 13), title="fc6")
     line = made.axes[0].lines[0]
-    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 3])
-    np.testing.assert_array_equal(line.get_ydata(), [3, -1, 2, 0.5])
-    assert made.axes[0].get_title(loc="left") == "fc6\n4 values, -1 … 3"
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(65))
+    np.testing.assert_array_equal(line.get_ydata(), np.linspace(-1, 3, 65))
+    assert made.axes[0].get_title(loc="left") == "fc6\n65 values, -1 … 3"
+
+
+@pytest.mark.parametrize("count", [1, 23, 64])
+def test_few_values_are_bars_and_not_joined(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    for axes in (plot(values).axes[0], vector(values).axes[0]):
+        assert heights(axes) == values.tolist()
+        assert all(len(line.get_xdata()) == 2 for line in axes.lines)  # the line of zero
+    assert plot(np.ones(65)).axes[0].lines
+
+
+def test_few_bars_are_numbered_one_by_one() -> None:
+    for function in (plot, probabilities):
+        made = function(np.full(30, 0.1))
+        assert numbers_along(made.axes[0].xaxis) == list(range(30))
+        assert len(numbers_along(function(np.full(31, 0.1)).axes[0].xaxis)) < 12
+        made.png()
+        boxes = [label.get_window_extent() for label in made.axes[0].get_xticklabels()]
+        assert all(one.x1 < two.x0 for one, two in itertools.pairwise(boxes))
 
 
 def test_histogram_counts_every_value() -> None:
@@ -71,15 +107,43 @@ def test_histogram_of_positive_values_says_how_many() -> None:
     counts, edges, _ = made.axes[0].patches[0].get_data()  # type: ignore[attr-defined]
     assert counts.tolist() == [1, 1]
     assert edges.tolist() == [0.5, 1.5, 2.5]
-    assert words(made)[0] == "2 of 5 values are positive; 1 value not finite"
+    assert words(made)[0] == "values > 0: 2 of 5; 1 value not finite"
 
 
-def test_vector_has_values_above_and_positive_ones_below() -> None:
-    made = vector(np.linspace(-1, 3, 4096, dtype=np.float32), title="fc6")
+def test_vector_of_a_rectifier_has_the_histogram_of_what_is_above_zero() -> None:
+    made = vector(np.maximum(np.linspace(-1, 3, 4096, dtype=np.float32), 0), title="fc6")
     above, below = made.axes
     assert len(above.lines[0].get_ydata()) == 4096  # type: ignore[arg-type]
-    assert below.get_title(loc="left") == "3,072 of 4,096 values are positive"
+    assert below.get_title(loc="left") == "values > 0: 3,072 of 4,096"
+    assert below.patches[0].get_data()[0].sum() == 3072  # type: ignore[attr-defined]
     assert above.get_position().y0 > below.get_position().y1
+
+
+def test_vector_with_negative_values_has_the_histogram_of_all() -> None:
+    below = vector(np.linspace(-1, 3, 23), title="fc8").axes[1]
+    assert below.get_title(loc="left") == "histogram of all 23 values"
+    counts, edges, _ = below.patches[0].get_data()  # type: ignore[attr-defined]
+    assert counts.sum() == 23
+    assert (edges[0], edges[-1]) == (-1, 3)
+
+
+def test_one_value_is_spoken_of_as_one() -> None:
+    assert vector([2.0]).axes[1].get_title(loc="left") == "values > 0: 1 of 1"
+    assert vector([-2.0]).axes[1].get_title(loc="left") == "histogram of 1 value"
+
+
+@pytest.mark.parametrize(("count", "bins"), [(1, 5), (23, 10), (400, 40), (1_000_000, 100)])
+def test_bins_fit_the_count(count: int, bins: int) -> None:
+    counts, _, _ = histogram(np.arange(count)).axes[0].patches[0].get_data()  # type: ignore[attr-defined]
+    assert len(counts) == bins
+
+
+@pytest.mark.parametrize("count", [1, 3, 23, 1000])
+def test_counts_are_whole_numbers(count: int) -> None:
+    made = histogram(np.linspace(0, 1, count))
+    marks = numbers_along(made.axes[0].yaxis)
+    assert len(marks) >= 2
+    assert all(mark == int(mark) for mark in marks)
 
 
 def test_probabilities_list_the_best_by_name() -> None:
@@ -94,7 +158,7 @@ def test_probabilities_list_the_best_by_name() -> None:
     ]
     marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in made.axes[0].lines]  # type: ignore[index]
     assert marks == [(1, 0.5), (3, 0.25), (4, 0.1), (5, 0.08), (0, 0.05)]
-    assert [bar.get_height() for bar in made.axes[0].patches] == values.tolist()  # type: ignore[attr-defined]
+    assert heights(made.axes[0]) == values.tolist()
 
 
 def test_scores_are_not_called_percentages() -> None:
@@ -127,7 +191,7 @@ def test_hostile_labels_stay_inside_and_apart(count: int, top: int) -> None:
             )
     for _, name in listed(made):
         assert name.startswith("$x^2_{$ \\x1b[31m\\u4e2d")
-        assert len(name) == 36
+        assert name.endswith("…")
 
 
 @pytest.mark.parametrize("function", [plot, histogram, vector, probabilities])
@@ -212,9 +276,72 @@ def test_an_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
 def test_resolution() -> None:
     made = plot([1.0, 2.0])
     with Image.open(io.BytesIO(made.png(dpi=50))) as image:
-        assert image.size == (450, 160)
-    assert repr(made) == "<Plot 9x3.2 inches: untitled>"
+        assert image.size == (320, made.figure.get_size_inches()[1] * 50 // 1)
+    assert re.fullmatch(r"<Plot 6\.4x\d\.\d+ inches: untitled>", repr(made))
     assert made._repr_png_() == made.png()
+
+
+def overlapping(made: Plot) -> list[tuple[str, str]]:
+    """Pairs of texts that are drawn over each other, the numbers along the axes among them."""
+    made.png()
+    texts: list[Any] = []
+    for axes in made.axes:
+        texts += [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]  # type: ignore[attr-defined]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            texts += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
+            texts.append(axis.offsetText)
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text()]
+    return [
+        (a, b)
+        for (a, one), (b, two) in itertools.combinations(boxes, 2)
+        if min(one.x1, two.x1) > max(one.x0, two.x0) and min(one.y1, two.y1) > max(one.y0, two.y0)
+    ]
+
+
+@pytest.mark.parametrize("function", [plot, histogram, vector, probabilities])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1.0],
+        np.linspace(-1, 1, 30) * 1e-7,
+        np.linspace(-1, 1, 1000) * 123456,
+        [1e17, 1e17 + 16, 1e17 + 48],
+        np.linspace(0, 1, 12) / 12,
+        [-1.7e308, 1.7e308],
+    ],
+    ids=["one", "tiny", "large", "far", "shares", "ends"],
+)
+@pytest.mark.parametrize("title", ["", "fc6 (1, 4096)", ODD], ids=["none", "usual", "odd"])
+def test_texts_stay_inside_and_apart(function: Any, values: Any, title: str) -> None:
+    made = function(values, title=title)
+    assert outside(made) == []
+    assert overlapping(made) == []
+
+
+def test_a_plot_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layout engine of matplotlib would draw it twice, to find the margins."""
+    drawn = []
+    draw = Figure.draw
+
+    def counted(self: Figure, renderer: Any) -> None:
+        drawn.append(self)
+        draw(self, renderer)
+
+    monkeypatch.setattr(Figure, "draw", counted)
+    made = vector(np.linspace(-1, 1, 100))
+    assert drawn == []
+    made.png()
+    assert drawn == [made.figure]
+    assert made.figure.get_layout_engine() is None
+
+
+def test_a_plot_has_letters_for_a_small_screen() -> None:
+    for made in (plot([1.0]), vector([1.0]), probabilities([1.0]), histogram([1.0])):
+        width, height = made.figure.get_size_inches()
+        assert width == 6.4
+        assert height > 2.8
+        assert made.axes[0].xaxis.label.get_size() >= 12
 
 
 def test_nobodys_settings_are_changed() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from layerscope.errors import UsageError
-from layerscope.pictures.scale import SCALES, Scale, measure, normalize, stretch
+from layerscope.pictures.scale import SCALES, Scale, measure, real_numbers, stretch
+
+
+class Scaled(NamedTuple):
+    levels: np.ndarray[Any, Any]
+    low: float
+    high: float
+    finite: np.ndarray[Any, Any] | None
+
+
+def normalize(tiles: Any, scale: Scale = "all") -> Scaled:
+    """Levels 0..255, as a grid finds them step by step."""
+    array = real_numbers(tiles)
+    extent = measure(array, scale)
+    return Scaled(stretch(array, extent), *extent.range, extent.finite)
 
 
 def slow(tiles: np.ndarray[Any, Any], scale: Scale) -> np.ndarray[Any, Any]:

@@ -91,15 +91,15 @@ BINARY: dict[str, tuple[Callable[[], bytes], str]] = {
         FIELDS,
     ),
     "short runs of floats": (
-        lambda: layer(part(7, fill(b"\x2d\0\0\x80\x3f" * 9 + b"\x35\0\0\x80\x3f"))),
+        lambda: layer(part(4, b"y") + part(7, fill(b"\x2d\0\0\x80\x3f" * 9 + b"\x35\0\0\x80\x3f"))),
         'ReadError: {}: layer "a": Convolution takes 1',
     ),
     "a long name": (
-        lambda: part(100, part(1, fill("😀".encode()))),
+        lambda: part(100, part(4, b"y") + part(1, fill("😀".encode()))),
         "LimitError: {}: a name of 1,000,000 characters",
     ),
     "a long name of another encoding": (
-        lambda: part(100, part(1, fill(b"\xff"))),
+        lambda: part(100, part(4, b"y") + part(1, fill(b"\xff"))),
         "LimitError: {}: a name of 4,000,000 characters",
     ),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -179,3 +181,137 @@ def test_progress_is_told(tmp_path: Path, small: tuple[Path, Path]) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path, small: tuple[Path, Path]) -> None:
     with pytest.raises(ls.errors.SystemFaultError):
         ls.report(ls.open(*small), np.ones((3, 9, 7), np.float32), tmp_path / "no" / "x.html")
+
+
+def report_of(net: ls.Net, fed: object, folder: Path) -> str:
+    return ls.report(net, fed, folder / "page.html").read_text("utf-8")
+
+
+def pixel_images(page: str) -> list[dict[str, str]]:
+    """Attributes of the images that show pixels, with those of their style."""
+    found = []
+    for tag in re.findall(r"<img [^>]*>", page):
+        attributes = dict(re.findall(r'([a-z]+)="([^"]*)"', tag))
+        if "pixels" in attributes.get("class", ""):
+            pairs = (each.split(":", 1) for each in attributes["style"].split(";"))
+            found.append({**attributes, **dict(pairs)})
+    return found
+
+
+def width_of(attributes: dict[str, str]) -> int:
+    with Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))) as picture:
+        return picture.width
+
+
+def test_pixels_are_enlarged_by_whole_numbers_and_never_made_smaller(demo_page: str) -> None:
+    images = pixel_images(demo_page)
+    assert len(images) > 30
+    for image in images:
+        width, times, few = width_of(image), int(image["--times"]), int(image["--few"])
+        assert int(image["--wide"]) == width
+        assert int(image["width"]) == width * times
+        assert 1 <= few <= times <= 8
+        assert few == 1 or width * few <= 330
+    assert {int(image["--times"]) for image in images} > {1, 2}
+    rules = dict(re.findall(r"(img[.a-z]*) \{ ([^}]*) \}", demo_page))
+    assert "max-width" not in rules["img"]
+    assert "max-width" not in rules["img.pixels"]
+    assert demo_page.count("<div class=scroll><img ") == demo_page.count("<img ")
+
+
+def test_places_without_a_tile_are_cut_off(demo_page: str) -> None:
+    """48 maps of 55x55 in 7 columns: 391 pixels, of which the last tile would begin at 336."""
+    shapes = {
+        image["alt"].split(":")[0]: image.get("clip-path", "") for image in pixel_images(demo_page)
+    }
+    down, right = 100 * 335 / 391, 100 * 335 / 391
+    assert shapes["conv1 (1, 48, 55, 55)"] == (
+        f"polygon(0 0,100% 0,100% {down:.4f}%,{right:.4f}% {down:.4f}%,{right:.4f}% 100%,0 100%)"
+    )
+    assert shapes["conv2 (1, 64, 27, 27)"] == ""
+
+
+def test_plots_fit_a_dark_page(demo_page: str) -> None:
+    assert demo_page.count("class=plot") == 7
+    assert demo_page.count('class="pixels bars"') == 8
+    dark = demo_page.split("@media (prefers-color-scheme: dark) {")[-1]
+    assert dark.strip().startswith("img.plot, img.bars { filter: invert(")
+    assert "background: #fff" not in demo_page
+
+
+def test_an_input_says_the_order_of_its_channels(tmp_path: Path, small: tuple[Path, Path]) -> None:
+    net = ls.open(*small)
+    image = np.arange(9 * 7 * 3, dtype=np.uint8).reshape(9, 7, 3)
+    assert "channels in the order B, G, R" in report_of(net, image, tmp_path)
+    rgb = replace(net, preprocessing=ls.Preprocessing(channels="RGB"))
+    assert "channels in the order R, G, B" in report_of(rgb, image, tmp_path)
+    # Of an array that is fed as it is nobody knows it.
+    assert "in the order" not in report_of(net, np.ones((3, 9, 7), np.float32), tmp_path)
+
+
+LENET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 64 dim: 1 dim: 28 dim: 28 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 20 kernel_size: 5
+        weight_filler { type: "xavier" } } }
+layer { name: "n" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param { num_output: 10
+        weight_filler { type: "xavier" } } }
+layer { name: "p" type: "Softmax" bottom: "f" top: "p" }
+"""
+
+
+@pytest.fixture
+def lenet(tmp_path: Path) -> ls.Net:
+    path = tmp_path / "lenet.prototxt"
+    path.write_text(LENET)
+    return ls.open(path).filled()
+
+
+def test_a_small_input_is_enlarged(tmp_path: Path, lenet: ls.Net) -> None:
+    page = report_of(lenet, np.arange(28 * 28, dtype=np.uint8).reshape(28, 28), tmp_path)
+    fed, data = pixel_images(page)[:2]
+    assert (fed["width"], fed["height"]) == (data["width"], data["height"]) == ("224", "224")
+    assert "channels in the order" not in page
+
+
+def test_every_param_is_shown(tmp_path: Path, lenet: ls.Net) -> None:
+    words = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
+    for title, number in (
+        ("c/0 (20, 1, 5, 5): 20 of 20 shown", "param 1 of 2"),
+        ("c/1 (20,): 20 values", "param 2 of 2"),
+        ("n/0 (20,): 20 values", "param 1 of 3"),
+        ("n/1 (20,): 20 values", "param 2 of 3"),
+        ("s/0 (20,): 20 values, 1 … 1", "param 1 of 2"),
+        ("s/1 (20,): 20 values, 0 … 0", "param 2 of 2"),
+        ("f/1 (10,): 10 values", "param 2 of 2"),
+    ):
+        assert re.search(rf"<figcaption>{re.escape(title)}[^<]*<br>{number}</fig", words), title
+    assert "<p>n/2 (1,): 1 <span class=dim>(param 3 of 3)</span></p>" in words
+
+
+def test_a_batch_is_described_by_the_image_that_is_shown(tmp_path: Path, lenet: ls.Net) -> None:
+    batch = np.ones((3, 1, 28, 28), np.float32) * np.array([2, 50, -70])[:, None, None, None]
+    page = report_of(lenet, batch, tmp_path)
+    assert "2 to 2, mean 2, 0.0 % zeros" in page
+    assert "to 50" not in page and "-70" not in page
+    assert "most likely (p), image 0 of 3" in page
+
+
+def test_costs_name_the_batch_of_the_file(tmp_path: Path, lenet: ls.Net, demo_page: str) -> None:
+    page = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
+    header = " ".join(page.split("<header>")[1].split("</header>")[0].split())
+    assert header.endswith("multiply-adds for a batch of 64</p>")
+    assert "multiply-adds for a batch of 64</th>" in page
+    assert "for a batch of" not in demo_page
+
+
+def test_a_long_name_breaks_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "long.prototxt"
+    path.write_text(
+        f'layer {{ name: "{"x" * 400}" type: "Input" top: "{"y" * 400}"'
+        " input_param { shape { dim: 1 dim: 5 } } }"
+    )
+    page = report_of(ls.open(path), np.ones(5, np.float32), tmp_path)
+    assert f">{'y' * 59}…</td>" in page

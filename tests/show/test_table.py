@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import layerscope as ls
 from layerscope.cli import run
+from layerscope.show.notebook import net_html
 from layerscope.show.table import tables
 from layerscope.show.terminal import tables_text
 
@@ -80,7 +83,114 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["activations"][1] == {
         "blob": "conv1", "shape": [50, 96, 55, 55], "layer": "relu1", "type": "ReLU",
         "bytes": 4 * 50 * 96 * 55 * 55, "before": ["conv1@conv1"],
+        "types": ["Convolution", "ReLU"],
     }  # fmt: skip
     assert found["params"][1]["shapes"] == [[256, 48, 5, 5], [256]]
     assert found["params"][1]["loaded"] is False
     assert found["totals"]["weights"] == 60_965_224
+    assert found["batch"] == 50
+
+
+def test_types_are_those_of_all_writers(caffenet: ls.Net) -> None:
+    rows = {row.blob: row for row in tables(caffenet).activations}
+    assert rows["conv1"].types == ("Convolution", "ReLU")
+    assert rows["fc6"].types == ("InnerProduct", "ReLU", "Dropout")
+    assert rows["fc6"].before == ("fc6@fc6", "fc6@relu6")
+    assert rows["fc6"].type == "Dropout"
+    assert rows["pool1"].types == ("Pooling",)
+    assert "<td>InnerProduct, ReLU, Dropout</td>" in bare(net_html(caffenet))
+
+
+def net_of(folder: Path, text: str) -> ls.Net:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return ls.open(path)
+
+
+DATA = 'layer { name: "d" type: "Input" top: "d" input_param { shape { %s } } }\n'
+
+
+def test_values_belong_to_the_blob_that_was_written(tmp_path: Path) -> None:
+    """The name of a blob may begin like another one with its layer behind."""
+    net = net_of(
+        tmp_path,
+        DATA % "dim: 1 dim: 4"
+        + """
+        layer { name: "r" type: "ReLU" bottom: "d" top: "a" }
+        layer { name: "b" type: "Power" bottom: "d" top: "a@r" }
+        layer { name: "r" type: "TanH" bottom: "a@r" top: "a@r" }
+        layer { name: "r@r" type: "Sigmoid" bottom: "a@r" top: "a@r" }
+        """,
+    )
+    assert {name: blob.base for name, blob in net.blobs.items()} == {
+        "d": "d", "a": "a", "a@r@b": "a@r", "a@r@r": "a@r", "a@r": "a@r",
+    }  # fmt: skip
+    rows = {row.blob: row for row in tables(net).activations}
+    assert rows["a"].before == ()
+    assert rows["a@r"].before == ("a@r@b", "a@r@r")
+    assert rows["a@r"].types == ("Power", "TanH", "Sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("dims", "batch", "words"),
+    [
+        ("dim: 10 dim: 6", 10, " for a batch of 10"),
+        ("dim: 1 dim: 6", 1, ""),
+        ("dim: 1200 dim: 6", 1200, " for a batch of 1,200"),
+    ],
+)
+def test_costs_say_the_batch(tmp_path: Path, dims: str, batch: int, words: str) -> None:
+    fc = (
+        'layer { name: "f" type: "InnerProduct" bottom: "d" top: "f"'
+        " inner_product_param { num_output: 5 } }"
+    )
+    net = net_of(tmp_path, DATA % dims + fc)
+    found = tables(net)
+    assert found.as_json()["batch"] == found.batch == batch
+    text, page = tables_text(found), net_html(net)
+    assert text.count("for a batch of") == page.count("for a batch of") == (2 if words else 0)
+    assert f"of activations{words}" in text
+    assert page.count(f"multiply-adds{words}<") == 2
+
+
+def test_a_net_whose_input_has_no_axis(tmp_path: Path) -> None:
+    made = 'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 7 } } }'
+    found = tables(net_of(tmp_path, made))
+    assert found.batch is None
+    assert found.for_batch == ""
+
+
+def test_rows_of_shared_params_say_so_and_totals_count_them_once(tmp_path: Path) -> None:
+    fc = (
+        'layer { name: "%s" type: "InnerProduct" bottom: "%s" top: "%s"'
+        ' inner_product_param { num_output: 6 } param { name: "w" } %s }\n'
+    )
+    net = net_of(
+        tmp_path,
+        DATA % "dim: 1 dim: 6"
+        + fc % ("a", "d", "a", 'param { name: "b" }')
+        + fc % ("b", "a", "b", 'param { name: "b" }')
+        + fc % ("c", "b", "c", ""),
+    )
+    found = tables(net)
+    a, b, c = found.params
+    assert (a.shared_with, b.shared_with) == (("", ""), ("a/0", "a/1"))
+    assert (a.sharing, b.sharing) == ("", "shared with a/0, a/1")
+    assert (c.shared_with, c.sharing) == (("a/0", ""), "in part shared with a/0")
+    assert (a.weights, b.weights, c.weights) == (42, 42, 42)
+    assert found.totals.weights == 42 + 6
+    lines = tables_text(found).splitlines()
+    assert sum(line.endswith("  shared with a/0, a/1") for line in lines) == 1
+    assert "42 (in part shared with a/0)" in net_html(net)
+
+
+def test_html_tables_scroll_and_break_no_number(caffenet: ls.Net) -> None:
+    page = net_html(caffenet)
+    assert page.count('style="overflow-x:auto;max-width:100%"><table>') == 2
+    assert '<td style="white-space:nowrap;text-align:right">37,752,832</td>' in page
+    for cell in re.findall(r"<t[hd]\b[^>]*>", page):
+        assert "white-space:nowrap" in cell
+
+
+def bare(page: str) -> str:
+    return re.sub(r' style="[^"]*"', "", page)

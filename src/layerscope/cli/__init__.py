@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from layerscope import __version__
+from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
 from layerscope.cli.layers import layers
 from layerscope.cli.report import report
@@ -42,7 +43,7 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (demo, shapes, show, report, layers):
+for command in (demo, shapes, show, report, convert, layers):
     cli.add_command(command)
 
 

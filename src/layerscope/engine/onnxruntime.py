@@ -17,15 +17,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from layerscope.blobs import Blobs
+from layerscope.engine.model import beside, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
-from layerscope.net import IR_VERSION, OPSET, Named, Net
+from layerscope.net import Named, Net
 from layerscope.text import plural, printable, quoted, size
 
-INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
 KEPT_NETS = 4  # per net: those made from it for a run
 KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
 MEMORY_SHARE = 0.9
@@ -41,7 +40,7 @@ class Session:
     def __init__(self, net: Net, values: Sequence[str]) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
-        arrays = _beside(net)
+        arrays = beside(net)
         # The runtime reads these arrays in place, so they live as long as the session.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
         self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
@@ -92,7 +91,7 @@ def run(
     if net.not_computed and blobs is None:
         raise UnsupportedError(net.not_computed[0].reason)
     if net.missing and not allow_missing:
-        raise UsageError(_missing(net))
+        raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
     fitting = _fitting(net, {name: each.array.shape for name, each in fed.items()})
@@ -125,46 +124,8 @@ def session(net: Net, values: tuple[str, ...]) -> Session:
     return kept[values]
 
 
-def model(net: Net, values: Sequence[str]) -> ModelProto:
-    """The ONNX model that computes some values; large arrays are declared, not held."""
-    graph = GraphProto(name=net.name)
-    graph.node.extend(net.graph.nodes)
-    for name in net.inputs:
-        dims: list[int | str | None] = list(net.graph.shapes[name])
-        if net.graph.free_batch and dims:
-            dims[0] = "N" if len(net.inputs) == 1 else f"N_{name}"
-        graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))
-    graph.output.extend(helper.make_empty_tensor_value_info(value) for value in values)
-    for name, array in net.graph.tensors.items():
-        if array is not None and array.nbytes <= INLINE_BYTES:
-            graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-    for name, array in _beside(net).items():
-        graph.initializer.append(_declared(name, array, net.graph.types[name]))
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
-
-
-def _beside(net: Net) -> dict[str, NDArray[Any]]:
-    """The arrays that go beside the graph; the runtime refuses those that no node reads."""
-    read = {name for node in net.graph.nodes for name in node.input}
-    return {
-        name: array
-        for name, array in net.graph.tensors.items()
-        if array is not None and array.nbytes > INLINE_BYTES and name in read
-    }
-
-
-def _declared(name: str, array: NDArray[Any], element: int) -> TensorProto:
-    tensor = TensorProto(
-        name=name, data_type=element, dims=array.shape, data_location=TensorProto.EXTERNAL
-    )
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "given as arrays"
-    return tensor
-
-
-def _missing(net: Net) -> str:
+def missing(net: Net) -> str:
+    """The message about layers that have no weights."""
     with_params = sum(bool(each.params) for each in net.layers)
     names = ", ".join(printable(n, 40) for n in net.missing[:4])
     more = f" and {len(net.missing) - 4} more" if len(net.missing) > 4 else ""

@@ -1,4 +1,4 @@
-"""Colour maps: 256 colours each, computed here from a few points in Oklab.
+"""Colour maps: 253 colours each, computed here from a few points in Oklab.
 
 Oklab (Bjorn Ottosson, 2020, https://bottosson.github.io/posts/oklab) is a colour space in which
 equal distances look equal, so steps that are even there are even to the eye.
@@ -64,31 +64,12 @@ _CONES_TO_RGB = np.array(
 )
 
 
-def colorize(levels: npt.NDArray[np.uint8], name: Color) -> Rgb:
-    """Colour a plane of levels: (H, W) uint8 -> (H, W, 3) uint8.
-
-    Raises:
-        UsageError: no colour map has that name.
-    """
-    colored: Rgb = table(name)[levels]
-    return colored
-
-
-def table(name: Color) -> Rgb:
-    """The colours of the levels 0..255: (256, 3) uint8, read-only.
-
-    "gray" is black to white, "heat" dark violet over red to pale yellow; both get lighter at every
-    step.  "diverging" is blue, white, red; its white is level 127, which is where the scale
-    "signed" puts zero, and its last two levels are equal.
-
-    Raises:
-        UsageError: no colour map has that name.
-    """
-    return _table(_known(name))
-
-
 def palette(name: Color) -> Rgb:
     """The colours of a picture with places that hold no value: (256, 3) uint8, read-only.
+
+    "gray" is black to white, "heat" dark violet over red to pale yellow; both get lighter at every
+    step.  "diverging" is blue, white, red; white is in the middle, where the scale "signed" puts
+    zero.
 
     The map itself takes 0..`TOP` (an even number, so that it has a middle), `MISSING` is for
     values that are not finite and `EMPTY` for the page between the tiles.
@@ -104,14 +85,6 @@ def _known(name: Color) -> Color:
         known = ", ".join(COLORS)
         raise UsageError(f"color map {text.quoted(name)} is unknown; possible: {known}")
     return name
-
-
-@functools.cache
-def _table(name: Color) -> Rgb:
-    colors = _steps(name, 255) if name == "diverging" else _steps(name, 256)
-    full = np.vstack([colors, colors[-1:]])[:256]
-    full.flags.writeable = False
-    return full
 
 
 @functools.cache

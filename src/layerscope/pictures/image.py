@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,15 +113,10 @@ class Picture:
         pixels = self.pixels.repeat(times, axis=1).repeat(times, axis=0)
         return Picture(pixels, self.caption, self.palette)
 
-    def titled(self, extra_lines: Sequence[str] | None = None) -> Picture:
-        """A white page with the picture and, under it, its caption, wrapped and never cut off.
-
-        Args:
-            extra_lines: more lines to write under the caption.
-        """
-        lines = [line for line in (self.caption, *(extra_lines or ())) if line]
+    def titled(self) -> Picture:
+        """A white page with the picture and, under it, its caption, wrapped and never cut off."""
         pixels = self.array if self.palette is not None else self.pixels
-        return Picture(lettering.page(pixels, lines), self.caption)
+        return Picture(lettering.page(pixels, [self.caption] if self.caption else []), self.caption)
 
     def readable(self, side: int = READABLE) -> Picture:
         """Enlarged a whole number of times, up to `side` pixels, and titled.

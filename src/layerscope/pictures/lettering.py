@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope import text
 
-if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
 _MARGIN = 12
 _NARROWEST = 360  # a page of fewer pixels would break nearly every caption
 _SMALLEST, _LARGEST = 14, 40
 _WHITE, _DARK = 255, 34
 _DRAWN_MARKS = "…“”‘’–"  # what the built-in font has beside ASCII
+
+
+class Ruler(Protocol):
+    """A font, as far as it tells how wide words are."""
+
+    def getlength(self, words: str, /) -> float:
+        """The width of the words, in the unit of the room."""
 
 
 def page(pixels: npt.NDArray[np.uint8], lines: Sequence[str]) -> npt.NDArray[np.uint8]:
@@ -45,8 +49,8 @@ def page(pixels: npt.NDArray[np.uint8], lines: Sequence[str]) -> npt.NDArray[np.
     return sheet
 
 
-def wrapped(line: str, room: float, font: FreeTypeFont | ImageFont) -> list[str]:
-    """Break a line so that no part is wider than `room` pixels: at spaces, else within a word."""
+def wrapped(line: str, room: float, font: Ruler) -> list[str]:
+    """Break a line so that no part is wider than `room`: at spaces, else within a word."""
     parts = [""]
     for word in re.split("(?<!…) (?!…)", line):  # "low … high" stays together
         longer = f"{parts[-1]} {word}" if parts[-1] else word

@@ -6,10 +6,9 @@ Drawn with matplotlib, without pyplot and without a change to anybody's settings
 from __future__ import annotations
 
 import io
+import math
 import os
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ import numpy.typing as npt
 from layerscope import text
 from layerscope.errors import UsageError
 from layerscope.files import format_of, write_file
+from layerscope.pictures import frame
+from layerscope.pictures.frame import BLUE, GRAY, INK, LINE, Panel
 from layerscope.pictures.scale import real_numbers
 
 if TYPE_CHECKING:
@@ -26,37 +27,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
-_BLUE, _GRAY, _INK = "#2a6fbb", "#8a8f98", "#222222"
 _RANKS = (
     *("#d1495b", "#e08e1a", "#3a8f5c", "#2a6fbb", "#7a4fa3"),
     *("#8c564b", "#e377c2", "#17a2b8", "#9aa522", "#555555"),
 )
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _GRAY,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.xmargin": 0.01,
-    "grid.color": "#e4e6ea",
-    "grid.linewidth": 0.8,
-    "xtick.color": _GRAY,
-    "ytick.color": _GRAY,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "agg.path.chunksize": 20000,  # lines of a million points otherwise overflow the renderer
-    "svg.hashsalt": "layerscope",  # the same file each time
-}
 _LARGEST = 1e300  # beyond it an axis cannot have margins
-_LONGEST_LABEL = 36
-_LIKE_BARS = 60  # up to so many classes are drawn as bars
+_LIKE_BARS = 64  # up to so many values are drawn as bars: neighbours have nothing to do with it
+_LIKE_MANY = 6  # fewer bars are not made wider
+_EACH_NUMBERED = 30  # up to so many bars have their number below
+_MOST_BINS = 100
 
 
 class Plot:
@@ -100,14 +79,15 @@ class Plot:
             "svg": {"Date": None},
             "pdf": {"CreationDate": None},
         }
+        quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
         file = io.BytesIO()
-        with _style():
-            self.figure.savefig(file, format=kind, dpi=dpi, metadata=undated[kind])
+        with frame.style():
+            self.figure.savefig(file, format=kind, dpi=dpi, metadata=undated[kind], **quick)
         return file.getvalue()
 
 
 def plot(values: npt.ArrayLike, title: str = "", ax: Axes | None = None) -> Plot:
-    """Draw each value of a vector over its index.
+    """Draw each value of a vector over its index: as bars up to 64 values, else as a line.
 
     Args:
         values: real numbers of any shape, read in order; NaN and infinities are left out.
@@ -118,15 +98,15 @@ def plot(values: npt.ArrayLike, title: str = "", ax: Axes | None = None) -> Plot
         UsageError: no values, or not numbers.
     """
     numbers = _Numbers(values)
-    with _style():
-        figure, axes = _axes(ax, (9, 3.2))
-        _draw_values(axes, numbers, title)
-    return Plot(figure, [axes], text.printable(title))
+    with frame.style():
+        axes = ax or frame.figure().subplots()
+        note = _draw_values(axes, numbers)
+        return _finished(axes, title, note, ax is None)
 
 
 def histogram(
     values: npt.ArrayLike,
-    bins: int = 100,
+    bins: int | None = None,
     positive: bool = False,
     title: str = "",
     ax: Axes | None = None,
@@ -135,7 +115,7 @@ def histogram(
 
     Args:
         values: real numbers of any shape; NaN and infinities are left out.
-        bins: how many intervals of equal width.
+        bins: how many intervals of equal width; by default 5 to 100, as fits the count.
         positive: count only the values above zero, and say how many of all these are.
         title: what the values are.
         ax: draw into these axes instead of a new figure.
@@ -144,26 +124,29 @@ def histogram(
         UsageError: no values, or not numbers; no bins.
     """
     numbers = _Numbers(values)
-    if not 1 <= bins <= 100_000:
+    if bins is not None and not 1 <= bins <= 100_000:
         raise UsageError(f"a histogram of {bins} bins is not possible; possible: 1 to 100000")
-    with _style():
-        figure, axes = _axes(ax, (9, 3.2))
-        _draw_histogram(axes, numbers, bins, positive, title)
-    return Plot(figure, [axes], text.printable(title))
+    with frame.style():
+        axes = ax or frame.figure().subplots()
+        note = _draw_histogram(axes, numbers, bins, positive)
+        return _finished(axes, title, note, ax is None)
 
 
 def vector(values: npt.ArrayLike, title: str = "") -> Plot:
-    """Draw a vector twice: its values above, the histogram of the positive ones below.
+    """Draw a vector twice: its values above, their histogram below.
+
+    Where no value is negative, as behind a ReLU, the histogram is that of the values above zero.
 
     Raises:
         UsageError: no values, or not numbers.
     """
     numbers = _Numbers(values)
-    with _style():
-        figure = _figure((9, 5.4))
+    rectified = len(numbers.finite) > 0 and bool((numbers.finite >= 0).all())
+    with frame.style():
+        figure = frame.figure()
         above, below = figure.subplots(2, 1)
-        _draw_values(above, numbers, title)
-        _draw_histogram(below, numbers, 100, True, "")
+        notes = _draw_values(above, numbers), _draw_histogram(below, numbers, None, rectified)
+        frame.fit(figure, [Panel(above, title, notes[0]), Panel(below, "", notes[1])])
     return Plot(figure, [above, below], text.printable(title))
 
 
@@ -183,8 +166,8 @@ def probabilities(
         labels: the name of each class; without it they are called by their index.
         top: how many classes to list, 0 to 10.
         title: what was classified.
-        ax: draw into these axes instead of a new figure; the list is to the right of
-            them, for which their figure needs room (or layout="constrained").
+        ax: draw into these axes instead of a new figure; the list is below them, for which their
+            figure needs room (or layout="constrained").
 
     Raises:
         UsageError: no values, not numbers, more or fewer labels than values, or another `top`.
@@ -197,10 +180,21 @@ def probabilities(
         )
     if not 0 <= top <= 10:
         raise UsageError(f"the top {top} cannot be listed; possible: 0 to 10")
-    with _style():
-        figure, axes = _axes(ax, (12, 3.4))
-        _draw_classes(axes, numbers, title)
+    with frame.style():
+        axes = ax or frame.figure().subplots()
+        note = _draw_classes(axes, numbers)
+        below = LINE * min(top, len(numbers.finite))
+        made = _finished(axes, title, note, ax is None, below)
         _list_best(axes, numbers, labels, top)
+    return made
+
+
+def _finished(axes: Axes, title: str, note: str, ours: bool, below: float = 0.0) -> Plot:
+    figure = frame.owner(axes)
+    if ours:
+        frame.fit(figure, [Panel(axes, title, note, height=150, below=below)])
+    else:
+        frame.head(axes, title, note)
     return Plot(figure, [axes], text.printable(title))
 
 
@@ -225,68 +219,75 @@ class _Numbers:
         return f"; {text.plural(self.missing, 'value')} not finite" if self.missing else ""
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
-        yield
-
-
-def _figure(inches: tuple[float, float]) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=inches, layout="constrained")
-
-
-def _axes(ax: Axes | None, inches: tuple[float, float]) -> tuple[Figure, Axes]:
-    if ax is None:
-        figure = _figure(inches)
-        return figure, figure.subplots()
-    owner: Any = ax.figure
-    while owner is not getattr(owner, "figure", owner):
-        owner = owner.figure  # axes of a subfigure
-    return owner, ax
-
-
-def _head(axes: Axes, title: str, note: str) -> None:
-    """Write the title, if any, and below it what the numbers are; a "$" in a name is a "$"."""
-    lines = textwrap.wrap(_drawable(title), 90) if title else []
-    axes.set_title("\n".join([*lines, note]), parse_math=False, loc="left")
-
-
-def _draw_values(axes: Axes, numbers: _Numbers, title: str) -> None:
+def _draw_values(axes: Axes, numbers: _Numbers) -> str:
     count = len(numbers.all)
-    marker = {"marker": ".", "markersize": 4} if count <= 256 or numbers.missing else {}
-    axes.plot(numbers.all, color=_BLUE, linewidth=0.8, **marker)  # type: ignore[arg-type]
-    _head(axes, title, f"{text.plural(count, 'value')}{_ends(numbers)}{numbers.note}")
+    if count <= _LIKE_BARS:
+        _draw_bars(axes, numbers.all, BLUE)
+    else:
+        marker = {"marker": ".", "markersize": 4} if count <= 256 or numbers.missing else {}
+        axes.plot(numbers.all, color=BLUE, linewidth=0.8, **marker)  # type: ignore[arg-type]
+        _number_along(axes, count)
     axes.set_xlabel("index")
     axes.set_ylabel("value")
-    _count_along(axes)
+    _number_up(axes)
+    ends = ""
+    if len(numbers.finite):
+        ends = f", {numbers.finite.min():.4g} … {numbers.finite.max():.4g}"
+    return f"{text.plural(count, 'value')}{ends}{numbers.note}"
 
 
-def _count_along(axes: Axes) -> None:
+def _draw_bars(axes: Axes, values: npt.NDArray[np.float64], color: str) -> None:
+    """A bar for each value, and the line of zero where some are negative."""
+    heights = np.nan_to_num(values)
+    sides = np.arange(len(heights))[:, None] + (-0.35, 0.35)
+    steps = np.stack([heights, np.zeros(len(heights))], axis=1).ravel()[:-1]
+    axes.stairs(steps, sides.ravel(), fill=True, color=color)  # one shape: quicker than many bars
+    if (heights < 0).any():
+        axes.axhline(0, color=GRAY, linewidth=0.8)
+    middle, reach = (len(heights) - 1) / 2, max(len(heights), _LIKE_MANY) / 2
+    axes.set_xlim(middle - reach - 0.2, middle + reach + 0.2)
+    _number_along(axes, len(heights))
+
+
+def _number_along(axes: Axes, count: int) -> None:
+    """Whole numbers along the lower axis; all of them where they are few."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    if count <= _EACH_NUMBERED:
+        axes.xaxis.set_tick_params(labelsize=8.5 if count > 20 else frame.NUMBER, gridOn=False)
+        axes.xaxis.set_major_locator(FixedLocator(range(count)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _number_up(axes: Axes) -> None:
+    """Numbers along the left axis, few of them, the same ones whatever the height is."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
 
-def _ends(numbers: _Numbers) -> str:
-    if not len(numbers.finite):
-        return ""
-    return f", {numbers.finite.min():.4g} … {numbers.finite.max():.4g}"
+def _draw_histogram(axes: Axes, numbers: _Numbers, bins: int | None, positive: bool) -> str:
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-
-def _draw_histogram(axes: Axes, numbers: _Numbers, bins: int, positive: bool, title: str) -> None:
     drawn = numbers.finite[numbers.finite > 0] if positive else numbers.finite
     if len(drawn):
-        counts, edges = _counts(drawn, bins)
-        axes.stairs(counts, edges, fill=True, color=_BLUE)
-    total = text.plural(len(numbers.all), "value")
-    note = f"{len(drawn):,} of {total} are positive" if positive else total
-    _head(axes, title, note + numbers.note)
-    axes.set_xlabel("positive value" if positive else "value")
+        counts, edges = _counts(drawn, bins or _fitting_bins(len(drawn)))
+        axes.stairs(counts, edges, fill=True, color=BLUE)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel("value above zero" if positive else "value")
     axes.set_ylabel("count")
+    count = len(numbers.all)
+    if positive:
+        return f"values > 0: {len(drawn):,} of {count:,}{numbers.note}"
+    return f"histogram of {f'all {count:,} values' if count > 1 else '1 value'}{numbers.note}"
+
+
+def _fitting_bins(count: int) -> int:
+    """Enough values in a bin to compare it with its neighbours."""
+    return min(_MOST_BINS, max(5, round(2 * math.sqrt(count))))
 
 
 def _counts(drawn: npt.NDArray[np.float64], bins: int) -> tuple[Any, Any]:
@@ -298,64 +299,49 @@ def _counts(drawn: npt.NDArray[np.float64], bins: int) -> tuple[Any, Any]:
         return np.histogram(drawn, bins, range=(middle - reach, middle + reach))
 
 
-def _draw_classes(axes: Axes, numbers: _Numbers, title: str) -> None:
+def _draw_classes(axes: Axes, numbers: _Numbers) -> str:
     heights = np.nan_to_num(numbers.all)
-    where = np.arange(len(heights))
     if len(heights) <= _LIKE_BARS:
-        axes.bar(where, heights, width=0.7, color=_GRAY)
+        _draw_bars(axes, heights, GRAY)
     else:
-        axes.vlines(where, 0, heights, color=_GRAY, linewidth=1)
-    note = f"{len(heights):,} class{'es' if len(heights) > 1 else ''}{numbers.note}"
-    _head(axes, title, note)
+        axes.vlines(np.arange(len(heights)), 0, heights, color=GRAY, linewidth=1)
+        _number_along(axes, len(heights))
     axes.set_xlabel("class")
     axes.set_ylabel("probability" if _are_shares(numbers) else "score")
-    _count_along(axes)
+    _number_up(axes)
     if (heights >= 0).all():
         axes.set_ylim(bottom=0)
+    return f"{len(heights):,} class{'es' if len(heights) > 1 else ''}{numbers.note}"
 
 
 def _list_best(axes: Axes, numbers: _Numbers, labels: Sequence[str] | None, top: int) -> None:
+    """Mark the highest classes and list them below the axes: number, name."""
     order = np.argsort(-numbers.all, kind="stable")  # NaN comes last
     order = order[: min(top, len(numbers.finite))]
+    reach = 72 if _are_shares(numbers) else 96
+    inside = max(frame.room(axes) - reach, 8 * LINE)
     for rank, index in enumerate(int(i) for i in order):
         shade, value = _RANKS[rank], numbers.all[index]
         axes.plot([index], [value], "o", color=shade, markersize=6, clip_on=False)
-        name = _label(labels[index]) if labels is not None else f"class {index}"
+        name = frame.drawable(labels[index]) if labels is not None else f"class {index}"
         number = f"{value:.1%}" if _are_shares(numbers) else f"{value:.4g}"
-        high, reach = 0.95 - rank / max(top, 5), 60 if _are_shares(numbers) else 84
         for words, x, side in (
-            ("●", 12, "left"),
-            (number, reach, "right"),
-            (name, reach + 8, "left"),
+            ("●", 0, "left"),
+            (number, reach - 8, "right"),
+            (frame.shortened(name, inside), reach, "left"),
         ):
             axes.annotate(
                 words,
-                (1, high),
-                (x, 0),
+                (0, 0),
+                (x, -frame.BELOW - LINE * (rank + 0.5)),
                 xycoords="axes fraction",
                 textcoords="offset points",
                 ha=side,
                 va="center",
-                color=shade if words == "●" else _INK,
+                color=shade if words == "●" else INK,
                 parse_math=False,
             )
 
 
 def _are_shares(numbers: _Numbers) -> bool:
     return bool(((numbers.finite >= 0) & (numbers.finite <= 1.0001)).all())
-
-
-def _label(name: str) -> str:
-    words = _drawable(name)
-    return words if len(words) <= _LONGEST_LABEL else words[: _LONGEST_LABEL - 1] + "…"
-
-
-def _drawable(foreign: str) -> str:
-    """A printable text in which only letters remain that the font has."""
-    from matplotlib import font_manager
-
-    known = font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()
-    return "".join(
-        c if ord(c) in known else c.encode("ascii", "backslashreplace").decode()
-        for c in text.printable(foreign)
-    )

@@ -52,44 +52,6 @@ class Extent(NamedTuple):
         return int(self.finite.size - np.count_nonzero(self.finite))
 
 
-class Scaled(NamedTuple):
-    """The outcome of `normalize`.
-
-    Attributes:
-        levels: uint8, of the shape of the tiles; 0 where the value is not finite.
-        low: the lowest value of the scale; with "tile", over all tiles.
-        high: the highest one.
-        finite: bool mask of the same shape, or None when every value is finite.
-    """
-
-    levels: Levels
-    low: float
-    high: float
-    finite: npt.NDArray[np.bool_] | None
-
-
-def normalize(tiles: npt.ArrayLike, scale: Scale = "all") -> Scaled:
-    """Scale a stack of tiles to levels 0..255.
-
-    Args:
-        tiles: (n, ...) numbers of any real type.
-        scale: "all": the lowest value of the whole stack becomes 0, the highest 255.
-            "tile": the same within each tile.  "signed": -m..m becomes 0..254, where m is the
-            largest magnitude, so zero is always level 127.
-
-    Equal values have no contrast: they become the middle level, 127 ("signed" only when they are
-    zero, as it compares with zero and not with each other).  NaN and infinities take no part in
-    the scale.
-
-    Raises:
-        UsageError: not a stack of real numbers, an empty one, or an unknown scale.
-    """
-    array = real_numbers(tiles)
-    extent = measure(array, scale)
-    low, high = extent.range
-    return Scaled(stretch(array, extent, 255), low, high, extent.finite)
-
-
 def real_numbers(values: npt.ArrayLike) -> Numbers:
     """The values as an array of a type that can be compared and multiplied at full speed.
 
@@ -116,7 +78,12 @@ def measure(tiles: Numbers, scale: Scale) -> Extent:
 
     Args:
         tiles: (n, ...) as `real_numbers` returns them, not empty.
-        scale: see `normalize`.
+        scale: "all": the lowest value of the whole stack becomes level 0, the highest the top one.
+            "tile": the same within each tile.  "signed": from -m to m, where m is the largest
+            magnitude, so zero is always the middle level.
+
+    Equal values have no contrast: they become the middle level ("signed" only when they are zero,
+    as it compares with zero and not with each other).  NaN and infinities take no part.
 
     Raises:
         UsageError: an empty stack, or an unknown scale.

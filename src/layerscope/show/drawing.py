@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from layerscope.blobs import Blobs
 from layerscope.errors import UsageError
 from layerscope.measure.top import probability_blob
-from layerscope.net import Net, Param
+from layerscope.net import Layer, Net
 from layerscope.pictures import Picture, Plot, grid, histogram, probabilities, vector
 from layerscope.pictures.grid import Channels
 from layerscope.pictures.scale import Scale
@@ -33,9 +33,9 @@ def blob_picture(
 ) -> Picture | Plot:
     """The picture of one blob for one image of the batch.
 
-    Feature maps (N, C, H, W) become a grid, a vector its values and the histogram of those above
-    zero, the net's probabilities a wide plot with the top five named; an input that was fed from an
-    image is shown as that image, or as its channels when `as_image` is false.
+    Feature maps (N, C, H, W) become a grid, a vector its values with their histogram, the net's
+    probabilities a plot with the top five named; an input that was fed from an image is shown as
+    that image, or as its channels when `as_image` is false.
 
     Raises:
         UnknownNameError: there is no such blob.
@@ -49,7 +49,7 @@ def blob_picture(
     if array.ndim and not 0 <= image < len(array):
         raise UsageError(f"image {image} of {plural(len(array), 'image')} in the batch")
     one = array[image] if array.ndim > 1 else array
-    if array.ndim and len(array) > 1:
+    if array.ndim > 1 and len(array) > 1:
         title += f", image {image} of {len(array)}"
     if prod(one.shape[1:]) == 1:
         if name == probability_blob(net):
@@ -66,7 +66,7 @@ def planes(one: NDArray[Any]) -> NDArray[Any]:
 
 
 def param_picture(
-    net: Net, layer: str, index: int = 0, *, scale: Scale = "all", limit: int | None = None
+    net: Net, layer: str | Layer, index: int = 0, *, scale: Scale = "all", limit: int | None = None
 ) -> Picture | Plot:
     """The picture of a layer's param: filters as tiles (in colour where they have three channels).
 
@@ -75,16 +75,17 @@ def param_picture(
         UsageError: it has no param of that number.
         ReadError: the net was opened without weights for it.
     """
-    params: tuple[Param, ...] = net.params[layer]
-    if not 0 <= index < len(params):
+    owner = layer if isinstance(layer, Layer) else _with_params(net, layer)
+    if not 0 <= index < len(owner.params):
         raise UsageError(
-            f"layer {printable(layer)} has params 0 to {len(params) - 1}, there is no {index}"
+            f"layer {printable(owner.name)} has params 0 to {len(owner.params) - 1},"
+            f" there is no {index}"
         )
-    param = params[index]
+    param = owner.params[index]
     title = f"{printable(param.name)} {shape(param.shape)}"
     data = param.data
     dims = tuple(d for d in param.shape if d != 1)
-    colored = len(param.shape) == 4 and param.shape[1] == 3 and _reads_an_image(net, layer)
+    colored = len(param.shape) == 4 and param.shape[1] == 3 and _reads_an_image(net, owner)
     if colored and prod(param.shape[2:]) > 1:
         order: Channels = "BGR" if net.preprocessing.channels == "BGR" else "RGB"
         return grid(data, scale, channels=order, title=title, limit=limit)
@@ -97,7 +98,12 @@ def param_picture(
     return vector(data.ravel(), title=title)
 
 
-def _reads_an_image(net: Net, layer: str) -> bool:
+def _with_params(net: Net, name: str) -> Layer:
+    """The first layer of that name that has params, which are those of `net.params`."""
+    net.params[name]
+    return next(each for each in net.layers if each.name == name and each.params)
+
+
+def _reads_an_image(net: Net, layer: Layer) -> bool:
     """Whether a layer's three input channels are colours: those of an input, and nothing else's."""
-    bottoms = net.layer(layer).bottoms
-    return any(net.blobs[bottom].value in net.inputs for bottom in bottoms)
+    return any(net.blobs[bottom].value in net.inputs for bottom in layer.bottoms)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from layerscope.net import Net
-from layerscope.show.table import Tables, tables
+from layerscope.show.table import ParamRow, Tables, tables
 from layerscope.text import count, printable, shape, size
+
+NAME_LENGTH = 60
 
 
 def net_html(net: Net) -> str:
@@ -15,42 +17,73 @@ def net_html(net: Net) -> str:
     found = tables(net)
     totals = found.totals
     return (
-        f"<div><strong>{_text(found.net)}</strong> ({_text(found.format)}): "
+        f"<div><strong>{escaped(found.net)}</strong> ({escaped(found.format)}): "
         f"{totals.weights:,} weights ({size(totals.weight_bytes)}), "
-        f"{count(totals.multiply_adds)} multiply-adds"
+        f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}"
         '<div style="display:flex;gap:2em;flex-wrap:wrap;align-items:flex-start">'
         f"{activations_html(found)}{params_html(found)}</div></div>"
     )
 
 
 def activations_html(found: Tables) -> str:
-    """The table of activation shapes."""
-    rows = [(_text(row.blob), shape(row.shape), _text(row.type)) for row in found.activations]
-    return _table("activations", ("blob", "shape", "layer type"), rows)
+    """The table of activation shapes, with the types of all layers that write a blob."""
+    rows = [
+        (_name(row.blob), shape(row.shape), escaped(", ".join(row.types)))
+        for row in found.activations
+    ]
+    return _table("activations", ("blob", "shape", "layer types"), rows)
 
 
 def params_html(found: Tables) -> str:
     """The table of param shapes."""
     rows = [
         (
-            _text(row.layer),
+            _name(row.layer),
             " ".join(shape(each) for each in row.shapes),
-            f"{row.weights:,}",
+            f"{row.weights:,}{_sharing(row)}",
             count(row.multiply_adds),
         )
         for row in found.params
     ]
-    return _table("params", ("layer", "shapes", "weights", "multiply-adds"), rows)
+    heads = ("layer", "shapes", "weights", f"multiply-adds{found.for_batch}")
+    return _table("params", heads, rows, right=(2, 3))
 
 
-def _text(foreign: str) -> str:
-    return escape(printable(foreign), quote=True)
+def escaped(foreign: object, limit: int = 120) -> str:
+    """Text from a file or about one, as text: escaped, nothing invisible, nothing reordered."""
+    return escape(printable(foreign, limit), quote=True)
 
 
-def _table(caption: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
-    body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
+def _name(foreign: str) -> str:
+    return escaped(foreign, NAME_LENGTH)
+
+
+def _sharing(row: ParamRow) -> str:
+    return f" ({escaped(row.sharing)})" if row.sharing else ""
+
+
+def _table(
+    caption: str,
+    heads: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    right: Sequence[int] = (),
+) -> str:
+    """A table in a box of its own: where it is too wide it scrolls, and no cell is broken.
+
+    The style is that of each cell, because notebooks have rules of their own for cells.
+    """
+    sides = [
+        f' style="white-space:nowrap;text-align:{"right" if i in right else "left"}"'
+        for i in range(len(heads))
+    ]
+    head = "".join(
+        f'<th scope="col"{side}>{each}</th>' for each, side in zip(heads, sides, strict=True)
+    )
+    body = "".join(
+        "<tr>" + "".join(f"<td{s}>{c}</td>" for c, s in zip(row, sides, strict=True)) + "</tr>"
+        for row in rows
+    )
     return (
-        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
+        '<div class=scroll style="overflow-x:auto;max-width:100%">'
+        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

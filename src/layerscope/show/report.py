@@ -1,13 +1,13 @@
 """One self-contained page with every layer of a run.
 
 Nothing is fetched: pictures are inline, the policy in the page allows nothing else, and every text
-from a file goes through `_text`.
+from a file goes through `_text`.  Pixels are enlarged by whole numbers and never made smaller:
+what is wider than the page scrolls in a box of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,24 @@ from layerscope.blobs import Blobs
 from layerscope.files import write_file
 from layerscope.measure.stats import stats
 from layerscope.measure.top import Guess, probability_blob, top
-from layerscope.net import Layer, Net
+from layerscope.net import Layer, Net, Param
 from layerscope.pictures import Grid, Picture, Plot
+from layerscope.pictures.bars import bars
 from layerscope.show.drawing import blob_picture, param_picture
-from layerscope.show.notebook import activations_html, params_html
+from layerscope.show.notebook import activations_html, escaped, params_html
 from layerscope.show.table import tables
 from layerscope.text import count, printable, shape, size
 
 Progress = Callable[[int, int, str], None]
 
 FILTER_LIMIT = 1024  # filters of a deep layer are many and small; the page says how many it shows
-WIDE = 540  # css pixels that a picture is enlarged to: two of them stand side by side
+WIDE = 540  # css pixels that a grid is enlarged to: two of them stand side by side
+INPUT_WIDE = 300  # the same for an image that was fed
+NARROW = 330  # what a telephone has room for
+MOST_TIMES = 8
 CAPTION_WIDTH = 320
-PLOT_WIDTH = 900
+PLOT_WIDTH = 640
+FEW = 8  # up to so many numbers of a param are written out
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none';"
@@ -54,13 +59,20 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: .75rem 0 0; max-width: 100%; }
 figcaption { overflow-wrap: anywhere; }
-img { display: block; max-width: 100%; height: auto; background: #fff; }
-img.pixels { image-rendering: pixelated; }
-.tables { display: flex; flex-wrap: wrap; gap: 2rem; align-items: flex-start; overflow-x: auto; }
+.scroll { overflow-x: auto; max-width: 100%; }
+img { display: block; height: auto; }
+img.pixels { image-rendering: pixelated; width: calc(var(--wide) * var(--times) * 1px); }
+img.plot { width: 100%; min-width: 27rem; }
+@media (max-width: 40rem) { body { padding: .75rem; } section { padding: .75rem; }
+  img.pixels { width: calc(var(--wide) * var(--few) * 1px); } }
+@media (prefers-color-scheme: dark) {
+  img.plot, img.bars { filter: invert(.88) hue-rotate(180deg); } }
+.tables { display: flex; flex-wrap: wrap; gap: 2rem; align-items: flex-start; }
 table { border-collapse: collapse; font-size: .85rem; }
 caption { text-align: left; font-weight: bold; padding-bottom: .3rem; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid var(--line);
-  font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+  font-variant-numeric: tabular-nums; }
+td.name { overflow-wrap: anywhere; }
 .bar { display: inline-block; height: .7rem; background: var(--mark); vertical-align: middle; }
 ul.notes { color: var(--dim); font-size: .85rem; padding-left: 1.2rem; }
 @media print { section { break-inside: avoid; } }
@@ -113,7 +125,8 @@ def _page(
     totals = found.totals
     yield f"<header><h1>{name}</h1><p class=dim>{len(net.layers)} layers,"
     yield f"{totals.weights:,} weights"
-    yield f"({size(totals.weight_bytes)}), {count(totals.multiply_adds)} multiply-adds</p></header>"
+    yield f"({size(totals.weight_bytes)}), {count(totals.multiply_adds)} multiply-adds"
+    yield f"{found.for_batch}</p></header>"
     yield _prediction(net, blobs, labels)
     yield from _notes(net.notes)
     yield "<nav aria-label=layers>"
@@ -142,7 +155,8 @@ def _prediction(net: Net, blobs: Blobs, labels: Sequence[str] | None) -> str:
     last = probability_blob(net)
     if last is not None and last in blobs and blobs[last].size:
         rows = "".join(_guess(g) for g in top(blobs[last][0], list(labels or [])))
-        parts.append(f"<table><caption>most likely ({_text(last)})</caption>{rows}</table>")
+        caption = f"most likely ({_text(last)}){_which(len(blobs[last]))}"
+        parts.append(f"<table><caption>{caption}</caption>{rows}</table>")
     return "".join(parts) + "</div></section>"
 
 
@@ -151,7 +165,7 @@ def _guess(guess: Guess) -> str:
     width = 8 * max(0.0, min(1.0, guess.value))
     return (
         f"<tr><td>{100 * guess.value:.2f} %</td>"
-        f"<td>{_text(guess.label or f'class {guess.index}')}</td>"
+        f"<td class=name>{_text(guess.label or f'class {guess.index}')}</td>"
         f'<td><span class=bar style="width:{width:.2f}rem"></span></td></tr>'
     )
 
@@ -181,47 +195,87 @@ def _section(
         if not blobs[name].size:  # a Filter may have selected nothing
             yield f"<p>{_text(name)} {shape(blobs[name].shape)}: no numbers</p>"
             continue
-        yield _figure(
-            blob_picture(net, blobs, name, labels=labels, as_image=False), _statement(blobs, name)
-        )
-    if layer.params and all(param.array is not None for param in layer.params):
-        yield _figure(param_picture(net, layer.name, limit=FILTER_LIMIT))
+        picture = blob_picture(net, blobs, name, labels=labels, as_image=False)
+        yield _figure(picture, _statement(net, blobs, name))
+    for number, param in enumerate(layer.params):
+        if param.array is not None:
+            yield _param(net, layer, number, param)
     yield "</div></section>"
 
 
-def _statement(blobs: Blobs, name: str) -> str:
-    """The distribution of a blob in one line."""
-    s = stats(blobs[name])
+def _param(net: Net, layer: Layer, number: int, param: Param) -> str:
+    """One param: filters and matrices as pictures, vectors as bars or, where few, as numbers."""
+    words = f"param {number + 1} of {len(layer.params)}"
+    if param.shared_with:
+        words += f", shared with {param.shared_with}"
+    title = f"{printable(param.name)} {shape(param.shape)}"
+    if param.size > max(param.shape, default=1):
+        return _figure(param_picture(net, layer, number, limit=FILTER_LIMIT), words)
+    if not param.size:
+        return f"<p>{_text(title)}: no numbers ({_text(words)})</p>"
+    if param.size <= FEW:
+        numbers = ", ".join(f"{value:.4g}" for value in param.data.ravel())
+        return f"<p>{_text(title)}: {numbers} <span class=dim>({_text(words)})</span></p>"
+    return _figure(bars(param.data, title), words, kind="bars")
+
+
+def _which(images: int) -> str:
+    return f", image 0 of {images}" if images > 1 else ""
+
+
+def _statement(net: Net, blobs: Blobs, name: str) -> str:
+    """The distribution of what is shown of a blob, in one line: of the first image of a batch."""
+    array = blobs[name]
+    s = stats(array[:1] if array.ndim > 1 else array)
     parts = [f"{s.low:.4g} to {s.high:.4g}, mean {s.mean:.4g}", f"{100 * s.zeros:.1f} % zeros"]
     if s.channels > 1:
         parts.append(f"{s.dead} of {s.channels} channels all zero")
     if s.not_finite:
         parts.append(f"{s.not_finite:,} NaN or infinite")
+    fed = blobs.fed.get(name)
+    if fed is not None and fed.picture is not None and s.channels == 3:
+        order = net.preprocessing.channels
+        parts.append(f"channels in the order {', '.join('RGB' if order == 'RGB' else 'BGR')}")
     return ", ".join(parts)
 
 
-def _figure(picture: Picture | Plot, statement: str = "") -> str:
+def _figure(picture: Picture | Plot, statement: str = "", kind: str = "image") -> str:
     """A picture with its caption; small ones are enlarged by whole pixels."""
     if isinstance(picture, Plot):
         from base64 import b64encode
 
         png = b64encode(picture.png()).decode("ascii")
-        source, caption, attributes = f"data:image/png;base64,{png}", picture.title, ""
-        width = PLOT_WIDTH
+        source, caption = f"data:image/png;base64,{png}", picture.title
+        attributes, width = " class=plot", PLOT_WIDTH
     else:
-        times = max(1, min(8, WIDE // max(1, picture.width))) if isinstance(picture, Grid) else 1
         source, caption = picture.data_uri(), picture.caption
+        room = WIDE if isinstance(picture, Grid) else INPUT_WIDE
+        times = 1 if kind == "bars" else max(1, min(MOST_TIMES, room // picture.width))
+        few = max(1, min(times, NARROW // picture.width))
         width, height = picture.width * times, picture.height * times
-        attributes = f' class=pixels width="{width}" height="{height}"'
+        attributes = (
+            f' class="pixels {kind}" width="{width}" height="{height}" style="--wide:'
+            f'{picture.width};--times:{times};--few:{few}{_without_end(picture)}"'
+        )
     # The caption wraps at the width of its picture, so that pictures can stand side by side.
     words = _text(caption) + (f"<br>{_text(statement)}" if statement else "")
     return (
-        f'<figure style="width:{max(width, CAPTION_WIDTH)}px">'
-        f'<img src="{source}" alt="{_text(caption)}"{attributes} loading=lazy>'
+        f'<figure style="width:{max(width, CAPTION_WIDTH)}px"><div class=scroll>'
+        f'<img src="{source}" alt="{_text(caption)}"{attributes} loading=lazy></div>'
         f"<figcaption>{words}</figcaption></figure>"
     )
 
 
+def _without_end(picture: Picture) -> str:
+    """The style that cuts off the places behind the last tile, which are white in every page."""
+    if not isinstance(picture, Grid) or picture.shown == picture.rows * picture.columns:
+        return ""
+    x, y = picture.origin(picture.shown - 1)
+    right = 100 * (x + picture.tile[1]) / picture.width
+    down = 100 * (y - 1) / picture.height  # above the gap
+    corners = f"0 0,100% 0,100% {down:.4f}%,{right:.4f}% {down:.4f}%,{right:.4f}% 100%,0 100%"
+    return f";clip-path:polygon({corners})"
+
+
 def _text(foreign: object) -> str:
-    """Text from a file or about one, as text: escaped, nothing invisible, nothing reordered."""
-    return escape(printable(foreign, limit=2000), quote=True)
+    return escaped(foreign, 2000)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
-from layerscope.measure.cost import Cost, layer_costs
+from layerscope.measure.cost import BYTES, Cost, layer_costs
 from layerscope.net import Net
+from layerscope.text import printable
 
 
 @dataclass(frozen=True, slots=True)
 class ActivationRow:
-    """One blob.  `before` names the values that were written over in place, oldest first."""
+    """One blob.
+
+    Attributes:
+        blob, shape: its name and its shape at the batch size of the file.
+        layer, type: the layer that writes it last.
+        bytes: of its numbers.
+        before: the names of the values that were written over in place, oldest first.
+        types: the types of all layers that write it, the first one first.
+    """
 
     blob: str
     shape: tuple[int, ...]
@@ -19,11 +29,22 @@ class ActivationRow:
     type: str
     bytes: int
     before: tuple[str, ...]
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ParamRow:
-    """One layer with params."""
+    """One layer with params.
+
+    Attributes:
+        layer, type: of the layer.
+        shapes: of its params.
+        weights, bytes: of all its params, be they its own or those of another layer.
+        multiply_adds: at the batch size of the file.
+        loaded: whether there are numbers for all of them.
+        shared_with: for each param the one whose numbers it uses, or "".  The totals count these
+            numbers once, in the layer that has them first.
+    """
 
     layer: str
     type: str
@@ -32,6 +53,15 @@ class ParamRow:
     bytes: int
     multiply_adds: int
     loaded: bool
+    shared_with: tuple[str, ...]
+
+    @property
+    def sharing(self) -> str:
+        """What it shares, in words; nothing where all params are its own."""
+        others = [other for other in self.shared_with if other]
+        part = "" if len(others) == len(self.shared_with) else "in part "
+        names = ", ".join(printable(other) for other in others)
+        return f"{part}shared with {names}" if others else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +75,16 @@ class ReasonRow:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Both tables, with their totals at the batch size of the file."""
+    """Both tables, with their totals at the batch size of the file.
+
+    Attributes:
+        net, format: the net's name, and the format of its file.
+        activations, params: the rows.
+        totals: the sums; weights that layers share count once.
+        not_computed: the layers that cannot be computed, and why.
+        notes: those of the net.
+        batch: the first axis of the first input; None if it has none.
+    """
 
     net: str
     format: str
@@ -54,6 +93,12 @@ class Tables:
     totals: Cost
     not_computed: tuple[ReasonRow, ...]
     notes: tuple[str, ...]
+    batch: int | None
+
+    @property
+    def for_batch(self) -> str:
+        """What the costs are for, in words; nothing when it is one image."""
+        return "" if self.batch in (None, 1) else f" for a batch of {self.batch:,}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists and dicts."""
@@ -67,15 +112,16 @@ def tables(net: Net) -> Tables:
     before: dict[str, list[str]] = {}
     for name, blob in net.blobs.items():
         if blob.replaced:
-            before.setdefault(_base(net, name), []).append(name)
+            before.setdefault(blob.base, []).append(name)
     activations = tuple(
         ActivationRow(
             blob=name,
             shape=blob.shape,
             layer=blob.layer,
             type=types[name],
-            bytes=4 * _count(blob.shape),
+            bytes=BYTES * prod(blob.shape),
             before=tuple(before.get(name, ())),
+            types=tuple(types[each] for each in (*before.get(name, ()), name)),
         )
         for name, blob in net.blobs.items()
         if not blob.replaced
@@ -86,9 +132,10 @@ def tables(net: Net) -> Tables:
             type=layer.type,
             shapes=tuple(param.shape for param in layer.params),
             weights=sum(param.size for param in layer.params),
-            bytes=4 * sum(param.size for param in layer.params),
+            bytes=BYTES * sum(param.size for param in layer.params),
             multiply_adds=cost.multiply_adds,
             loaded=all(param.array is not None for param in layer.params),
+            shared_with=tuple(param.shared_with for param in layer.params),
         )
         for layer, cost in zip(net.layers, costs, strict=True)
         if layer.params
@@ -100,20 +147,11 @@ def tables(net: Net) -> Tables:
         activation_bytes=sum(row.bytes for row in activations),
     )
     reasons = tuple(ReasonRow(each.name, each.type, each.reason) for each in net.not_computed)
-    return Tables(net.name, net.format, activations, params, totals, reasons, net.notes)
+    return Tables(
+        net.name, net.format, activations, params, totals, reasons, net.notes, _batch(net)
+    )
 
 
-def _count(dims: tuple[int, ...]) -> int:
-    total = 1
-    for dim in dims:
-        total *= dim
-    return total
-
-
-def _base(net: Net, name: str) -> str:
-    """The blob that a replaced write belongs to: blob@layer without its layer."""
-    layer = net.blobs[name].layer
-    for base in net.blobs:
-        if not net.blobs[base].replaced and name.startswith(f"{base}@{layer}"):
-            return base
-    return name
+def _batch(net: Net) -> int | None:
+    shapes = [net.graph.shapes[name] for name in net.inputs]
+    return shapes[0][0] if shapes and shapes[0] else None

@@ -36,7 +36,7 @@ def tables_text(found: Tables) -> str:
             + ", ".join(replaced[:4])
             + (" ..." if len(replaced) > 4 else "")
         )
-    parts += ["", "params"]
+    parts += ["", "params" + (f" (multiply-adds{found.for_batch})" if found.for_batch else "")]
     rows = [
         (
             printable(r.layer, 60),
@@ -44,6 +44,7 @@ def tables_text(found: Tables) -> str:
             f"{r.weights:,} weights",
             size(r.bytes),
             f"{count(r.multiply_adds)} multiply-adds",
+            r.sharing,
         )
         for r in found.params
     ]
@@ -52,8 +53,9 @@ def tables_text(found: Tables) -> str:
     parts += [
         "",
         f"total: {totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        f" {count(totals.multiply_adds)} multiply-adds,"
-        f" {size(totals.activation_bytes)} of activations",
+        f" {count(totals.multiply_adds)} multiply-adds"
+        f"{' and' if found.for_batch else ','} {size(totals.activation_bytes)} of activations"
+        f"{found.for_batch}",
     ]
     return "\n".join(parts)
 

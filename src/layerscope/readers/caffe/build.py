@@ -251,7 +251,7 @@ class NetBuilder:
         if mine and value != key and key not in self.g.shapes:
             self.g.rename(value, key, first)
             value = key
-        self.blobs[key] = Blob(key, self.g.shape(value), value, spec.name, replaced=not last)
+        self.blobs[key] = Blob(key, self.g.shape(value), value, spec.name, top, replaced=not last)
         self._current[top] = key
         self._unread[key] = None
         return key

@@ -114,10 +114,10 @@ def test_a_type_that_is_not_known_says_so(tmp_path: Path) -> None:
         r'net\.prototxt:4:36: layer "norm1" has type "LRM"; \d+ types are known; nearest: LRN',
         reason,
     )
-    assert net.not_computed[1].reason == 'net.prototxt:5:15: layer "s" needs layer "norm1"'
+    assert net.not_computed[1].reason.endswith(': layer "s" needs layer "norm1"')
     assert net.notes == (f"{reason}; it is not computed, nor is what needs it",)
     x = np.float32([[-1, 0, 1], [2, -3, 4]])
-    np.testing.assert_array_equal(net.run(x, ["t"])["t"], np.tanh(np.maximum(x, 0)))
+    assert_blob_close(net.run(x, ["t"])["t"], np.tanh(np.maximum(x, 0)), "t")
     with pytest.raises(ls.errors.UnsupportedError, match='"norm1" has type "LRM"'):
         net.run(x)
     with pytest.raises(ls.errors.UnsupportedError, match='layer "s" needs layer "norm1"'):

@@ -1,0 +1,88 @@
+"""A net as an ONNX model: with its arrays beside it for the engine, or in it for a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from layerscope.net import IR_VERSION, OPSET, Net
+
+INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
+
+
+def model(net: Net, values: Sequence[str]) -> ModelProto:
+    """The ONNX model that computes some values; large arrays are declared, not held."""
+    graph = GraphProto(name=net.name)
+    graph.node.extend(net.graph.nodes)
+    for name in net.inputs:
+        dims: list[int | str | None] = list(net.graph.shapes[name])
+        if net.graph.free_batch and dims:
+            dims[0] = "N" if len(net.inputs) == 1 else f"N_{name}"
+        graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))
+    graph.output.extend(helper.make_empty_tensor_value_info(value) for value in values)
+    for name, array in net.graph.tensors.items():
+        if array is not None and array.nbytes <= INLINE_BYTES:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    for name, array in beside(net).items():
+        graph.initializer.append(_declared(name, array, net.graph.types[name]))
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+
+
+def beside(net: Net) -> dict[str, NDArray[Any]]:
+    """The arrays that go beside the graph; the runtime refuses those that no node reads."""
+    read = {name for node in net.graph.nodes for name in node.input}
+    return {
+        name: array
+        for name, array in net.graph.tensors.items()
+        if array is not None and array.nbytes > INLINE_BYTES and name in read
+    }
+
+
+def _declared(name: str, array: NDArray[Any], element: int) -> TensorProto:
+    tensor = TensorProto(
+        name=name, data_type=element, dims=array.shape, data_location=TensorProto.EXTERNAL
+    )
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "given as arrays"
+    return tensor
+
+
+def standalone(net: Net, blobs: Sequence[str]) -> ModelProto:
+    """The ONNX model that holds its weights and gives blobs under their own names.
+
+    Where a blob is another one under a second name (dropout when testing), an Identity gives it
+    that name.
+    """
+    held = model(net, ())
+    graph = held.graph
+    read = {name for node in graph.node for name in node.input}
+    del graph.initializer[:]
+    named = set(net.graph.shapes)
+    for key in blobs:
+        value = net.blobs[key].value
+        if value != key or value in net.inputs or value in net.graph.tensors:
+            name = key if key not in named else f"{key}:output"
+            graph.node.append(helper.make_node("Identity", [value], [name], name=name))
+            read.add(value)
+        else:
+            name = key
+        graph.output.append(_output(net, key, name))
+    for name, array in net.graph.tensors.items():
+        if array is not None and name in read:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    held.producer_name = "layerscope"
+    entry = held.metadata_props.add()
+    entry.key, entry.value = "preprocessing", str(net.preprocessing)
+    return held
+
+
+def _output(net: Net, key: str, name: str) -> ValueInfoProto:
+    """An output of open shape: the batch is free, and shape inference finds the rest."""
+    element = net.graph.types[net.blobs[key].value]
+    return helper.make_tensor_value_info(name, element, [None] * len(net.blobs[key].shape))
