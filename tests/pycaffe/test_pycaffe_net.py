@@ -141,7 +141,7 @@ def test_save_hdf5(net: caffe.Net, which: str, tmp_path: Path) -> None:
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = make(tmp_path, "fed")
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(ls.errors.SystemFaultError, match=r"pip install layerscope\[hdf5\]"):
+    with pytest.raises(ls.errors.SystemFaultError, match=r"pip install .layerscope\[hdf5\]"):
         net.save_hdf5(str(tmp_path / "saved.h5"))
 
 

@@ -31,6 +31,7 @@ def convert(  # noqa: PLR0913 - one argument for each option of the command
     all_blobs: bool,
     allow_missing: bool,
     input_shapes: dict[str, tuple[int, ...]],
+    phase: str,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -39,7 +40,7 @@ def convert(  # noqa: PLR0913 - one argument for each option of the command
     from layerscope.files import format_of
     from layerscope.text import plural, size
 
-    opened = open_net(net, weights, input_shapes=input_shapes)
+    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
     target = output or Path(Path(net).name).with_suffix(".onnx")
     format_of(target, ("onnx",))
     outputs = list(opened.blobs) if all_blobs else list(opened.outputs)

@@ -42,7 +42,7 @@ def output_options(command: Command) -> Command:
 
 
 def net_options(command: Command) -> Command:
-    """What a definition may leave open about its inputs."""
+    """What a definition may leave open: shapes of inputs, and the phase."""
     return _together(
         [
             click.option(
@@ -50,7 +50,9 @@ def net_options(command: Command) -> Command:
                 callback=lambda _context, _option, given: parse_shapes(given),
                 help="Shape of an input (data=1,3,227,227), where the net does not state it or"
                 " states another; once for each input.",
-            )
+            ),
+            click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST",
+                         help="Whose layers: those for testing unless given."),
         ]
     )(command)  # fmt: skip
 

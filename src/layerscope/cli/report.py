@@ -36,10 +36,11 @@ from layerscope.readers import open_net
 @net_options
 @input_options
 @output_options
-def report(
+def report(  # noqa: PLR0913 - one argument for each option of the command
     files: tuple[str, ...],
     output: Path | None,
     input_shapes: dict[str, tuple[int, ...]],
+    phase: str,
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -53,7 +54,7 @@ def report(
     net_file, weights, image = split_files(files, "report")
     if image is None:
         raise UsageError("report needs an image: report NET WEIGHTS IMAGE -o page.html")
-    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes), **how)
+    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes, phase=phase), **how)
     net = net.filled() if allow_missing else net
     target = output or Path(Path(image).name).with_suffix(".html")
     format_of(target, ("html", "htm"))

@@ -17,6 +17,7 @@ def shapes(
     net: str,
     weights: str | None,
     input_shapes: dict[str, tuple[int, ...]],
+    phase: str,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -27,7 +28,7 @@ def shapes(
     from layerscope.show.table import tables
     from layerscope.show.terminal import tables_text
 
-    opened = open_net(net, weights, input_shapes=input_shapes)
+    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
     found = tables(opened)
     if as_json:
         print_json(found.as_json())

@@ -6,7 +6,7 @@ end the whole process, an exception is raised here.
 
 from __future__ import annotations
 
-from layerscope.errors import SystemFaultError, UnsupportedError, UsageError
+from layerscope.errors import UnsupportedError, UsageError
 
 
 class CaffeError(UsageError, RuntimeError):
@@ -26,7 +26,3 @@ class CaffeFileError(CaffeError, FileNotFoundError):
 
 class NotYetError(UnsupportedError, NotImplementedError):
     """A part of pycaffe that layerscope does not have yet."""
-
-
-class MissingExtraError(SystemFaultError, ImportError):
-    """A package of an extra is not installed."""

@@ -290,18 +290,18 @@ class Net(Outline):
         storage.save(self._definition, self._params, filename)
 
     def save_hdf5(self, filename: Path, write_diff: bool = False) -> None:
-        """Write the weights as HDF5; needs h5py (`pip install layerscope[hdf5]`).
+        """Write the weights as HDF5; needs h5py (`pip install "layerscope[hdf5]"`).
 
         Raises:
-            MissingExtraError: h5py is not installed.
+            SystemFaultError: h5py is not installed.
         """
         storage.save_hdf5(self._definition, self._params, filename, write_diff)
 
     def load_hdf5(self, filename: Path) -> None:
-        """Take the weights of an HDF5 file; needs h5py (`pip install layerscope[hdf5]`).
+        """Take the weights of an HDF5 file; needs h5py (`pip install "layerscope[hdf5]"`).
 
         Raises:
-            MissingExtraError: h5py is not installed.
+            SystemFaultError: h5py is not installed.
             CaffeError: there is no such file, or a layer's params are of another number or size.
         """
         storage.load_hdf5(self._params, open_file(filename))

@@ -104,7 +104,7 @@ class Params:
             each.set("blobs", [blob_message(array) for array in arrays])
             found.append(each)
         net.set("layer", found)
-        return Weights(net, name)
+        return Weights(net, name, twins=True)
 
     def copy(self, name: str, arrays: Mapping[str, Sequence[Array]]) -> None:
         """Take trained numbers; layers that are not here are passed over, as in Caffe.

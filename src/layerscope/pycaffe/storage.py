@@ -10,10 +10,10 @@ from pathlib import Path
 
 from layerscope.errors import ReadError
 from layerscope.files import write_file
-from layerscope.pycaffe import hdf5
 from layerscope.pycaffe.definition import Definition, is_source
 from layerscope.pycaffe.errors import CaffeError
 from layerscope.pycaffe.params import Params
+from layerscope.readers.caffe import hdf5
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.schema import message_type
 from layerscope.readers.caffe.weights import Weights
@@ -41,11 +41,11 @@ def copy_from(params: Params, file: InputFile) -> None:
         return
     weights = trained(file)
     arrays = {}
-    for name, blobs in params.layers.items():
-        count = weights.count(name)
-        if count and count != len(blobs):
+    for name in weights:  # in the order of the file: the last copy of a shared param stays
+        blobs, count = params.layers.get(name, []), weights.count(name)
+        if blobs and count != len(blobs):
             raise _wrong_number(name, len(blobs), file.name, count)
-        if count:
+        if blobs:
             arrays[name] = [weights.array(name, i, b.shape) for i, b in enumerate(blobs)]
     params.copy(file.name, arrays)
 

@@ -23,7 +23,8 @@ def open_net(
     Args:
         definition: a Caffe prototxt (current or V1 form), or a caffemodel that holds its own
             definition.
-        weights: the caffemodel; without it shapes are known, but nothing can run.
+        weights: the caffemodel, or the same as HDF5 (`.caffemodel.h5`, with the extra `hdf5`);
+            without it shapes are known, but nothing can run.
         input_shapes: input name to shape, `{"data": (1, 3, 227, 227)}`, where the definition does
             not state it (a database has the shapes, not the net) or states another.
         phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.

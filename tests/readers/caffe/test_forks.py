@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from quirks import layer, number, run, shaped, varint
 
 import layerscope as ls
 from closeness import assert_blob_close
@@ -22,32 +23,7 @@ from layerscope.readers.caffe.write import to_bytes, to_text
 RANDOM = np.random.default_rng(47)
 
 
-# --- a wire file by hand ---
-
-
-def varint(value: int) -> bytes:
-    found = b""
-    while value > 127:
-        found, value = found + bytes([value & 127 | 128]), value >> 7
-    return found + bytes([value])
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def run(field: int, content: bytes) -> bytes:
-    return varint(field << 3 | 2) + varint(len(content)) + content
-
-
-def shaped(*dims: int) -> bytes:
-    return run(7, run(1, b"".join(map(varint, dims))))
-
-
-def layer(name: str, kind: str, *blobs: bytes, more: bytes = b"") -> bytes:
-    content = run(1, name.encode()) + run(2, kind.encode()) + b"".join(run(7, b) for b in blobs)
-    return run(100, content + more)
-
+# --- the files ---
 
 CONV = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }

@@ -252,7 +252,11 @@ REFUSED = [
     ("state { level: 1e3 }", '1:16: level needs a whole number, found "1e3"'),
     ("state { level: 3f }", '1:16: level needs a whole number, found "3f"'),
     ("state { level: 08 }", '1:16: level needs a whole number, found "08"'),
-    ("state { level: three }", '1:16: level needs a whole number, found "three"'),
+    (
+        "state { level: three }",
+        '1:16: level needs a whole number, found "three"; is this a template? fill in its names'
+        " first",
+    ),
     ("state { level: '3' }", "1:16: level needs a whole number here, found a string"),
     ("state { level: }", '1:16: level needs a whole number here, found "}"'),
     ("state { level: [1] }", '1:16: level needs a whole number here, found "["'),

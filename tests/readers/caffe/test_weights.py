@@ -188,7 +188,9 @@ def test_packed_floats_of_a_broken_length_are_refused_with_the_offset() -> None:
     raw = b"\xa2\x06" + bytes([len(layer)]) + layer
     with pytest.raises(ReadError) as caught:
         decode(memoryview(raw), "a.caffemodel")
-    assert str(caught.value) == "a.caffemodel @10: data: 5 bytes are no whole number of floats"
+    assert str(caught.value) == (
+        'a.caffemodel @10: layer "a": data: 5 bytes are no whole number of floats'
+    )
 
 
 def test_a_file_without_layers_is_refused() -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from layerscope.errors import ReadError, UnsupportedError
+from layerscope.errors import ReadError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Graph, Named, Net
 from layerscope.readers.caffe.build import NetBuilder
+from layerscope.readers.caffe.hdf5 import hdf5_weights
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.phase import TESTING, State, kept
 from layerscope.readers.caffe.prototxt import parse
@@ -26,6 +27,7 @@ from layerscope.text import printable, quoted
 # The mean of ILSVRC-2012 in BGR, which nearly all public Caffe nets were trained with.
 IMAGENET_BGR = (104.0, 117.0, 123.0)
 _SOLVER_FIELDS = {"base_lr", "max_iter", "lr_policy", "train_net", "snapshot_prefix", "solver_mode"}
+_SOLVER_NETS = ("net_param", "test_net_param", "train_net_param")
 
 
 def open_caffe(
@@ -39,7 +41,7 @@ def open_caffe(
 
     Args:
         definition: a prototxt, or a caffemodel that holds its own definition.
-        weights: a caffemodel.
+        weights: a caffemodel, or the same as HDF5.
         input_shapes: input name to shape, where the file does not state it or states another.
         state: which layers are there.
 
@@ -93,16 +95,18 @@ def _in_order(
     definition: InputFile, weights: InputFile | None, notes: list[str]
 ) -> tuple[InputFile, InputFile | None]:
     """The two files in the order that they were meant in; one caffemodel is both."""
-    if weights is not None and definition.kind == "binary" and weights.kind == "text":
+    if weights is not None and definition.kind != "text" and weights.kind == "text":
         notes.append(
             f"{definition.name} holds the weights and {weights.name} the definition: read so"
         )
         definition, weights = weights, definition
     if weights is not None and weights.kind == "text":
         raise ReadError(f"{weights.name}: a text definition, but the weights should stand here")
-    for each in (definition, weights):
-        if each is not None and each.kind == "hdf5":
-            raise UnsupportedError(f"{each.name}: HDF5 weights are not read yet; give a caffemodel")
+    if definition.kind == "hdf5":
+        raise ReadError(
+            f"{definition.name}: weights without their definition; give the prototxt too:"
+            " NET WEIGHTS"
+        )
     if weights is None and definition.kind == "binary":
         notes.append(f"{definition.name}: definition and weights are both taken from it")
         weights = definition
@@ -110,9 +114,11 @@ def _in_order(
 
 
 def _trained(file: InputFile | None, root: Message | None) -> Weights | None:
-    """The weights of a caffemodel; `root` is its content where that is decoded already."""
+    """The weights of a file; `root` is its content where that is decoded already."""
     if file is None:
         return None
+    if file.kind == "hdf5":
+        return hdf5_weights(file)
     return Weights(root or decode(file.view, file.name), file.name)
 
 
@@ -122,12 +128,8 @@ def read_definition(file: InputFile) -> Message:
         root = decode(file.view, file.name)
     else:
         root = parse(bytes(file.view), file.name)
-        solver = _SOLVER_FIELDS & {name for name, _ in root.unknown}
-        if not (root.layer or root.layers) and solver:
-            raise ReadError(
-                f"{file.name}: a solver's settings ({', '.join(sorted(solver)[:3])}), not a net;"
-                " open the file that its 'net' or 'train_net' names"
-            )
+        if not (root.layer or root.layers):
+            root = _net_of_solver(file, {name for name, _ in root.unknown}) or root
     if not (root.layer or root.layers):
         raise ReadError(f"{file.name}: no layers in it; is it a net's definition?")
     if file.kind == "binary" and not any(each.top for each in (*root.layer, *root.layers)):
@@ -135,6 +137,31 @@ def read_definition(file: InputFile) -> Message:
             f"{file.name}: weights without their definition; give the prototxt too: NET WEIGHTS"
         )
     return root
+
+
+def _net_of_solver(file: InputFile, fields: Collection[str]) -> Message | None:
+    """The net that stands inside a solver's settings; None where these are no such settings.
+
+    Raises:
+        ReadError: the settings name the file of their net.
+    """
+    inside = [name for name in _SOLVER_NETS if name in fields]
+    if inside:
+        settings = parse(bytes(file.view), file.name, "SolverParameter")
+        found = getattr(settings, inside[0])
+        root: Message = found[0] if isinstance(found, list) else found
+        if root.origin is not None:
+            root.origin.notes.append(
+                f"{file.name}: a solver's settings; the net in its {inside[0]} is opened"
+            )
+        return root
+    given = sorted(_SOLVER_FIELDS.intersection(fields))
+    if given:
+        raise ReadError(
+            f"{file.name}: a solver's settings ({', '.join(given[:3])}), not a net;"
+            " open the file that its 'net' or 'train_net' names"
+        )
+    return None
 
 
 def _channels(graph: Graph) -> int:

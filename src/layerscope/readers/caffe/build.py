@@ -58,7 +58,9 @@ class NetBuilder:
         self._unread: dict[str, None] = {}  # keys that no layer has read, in order
         self._writes = Counter(top for each in layers for top in each.top)
         self._written: Counter[str] = Counter()
-        self._shared = SharedParams()
+        self._shared = SharedParams(layers, weights)
+        self._named: Counter[str] = Counter()  # layers so far, by name
+        self._second: dict[str, None] = {}  # names whose later layers have no weights
         self._filled: list[str] = []
         self._twins: Counter[str] = Counter()
         self._absent: dict[str, str] = {}  # blob that nothing gives -> the missing one behind it
@@ -75,6 +77,7 @@ class NetBuilder:
             UnsupportedError: the weights are stored in a way that is not known.
         """
         for message in self.messages:
+            self._named[message.name] += 1
             needed = next((self._aside[b] for b in message.bottom if b in self._aside), None)
             if needed is not None:
                 where = f"{message.place()}: layer {quoted(message.name)}"
@@ -92,7 +95,8 @@ class NetBuilder:
             return
         bottoms = [self._bottom(message, name) for name in message.bottom]
         self._check_tops(message)
-        spec = LayerSpec(message, kind, self.g, self.weights, self._shared, self.fill)
+        weights = self._weights_of(message.name)
+        spec = LayerSpec(message, kind, self.g, weights, self._shared, self.fill)
         first = len(self.g.nodes)
         try:
             self._translate(spec, bottoms)
@@ -102,6 +106,14 @@ class NetBuilder:
                 raise
             self._absent.update({top: top for top in message.top})  # only other losses need it
             self.notes.append(f"{error}; it is left out")
+
+    def _weights_of(self, name: str) -> Weights | None:
+        """The weights, for a layer of that name; as in Caffe, only the first of a name has them."""
+        if self.weights is None or self.weights.twins or self._named[name] < 2:
+            return self.weights
+        if self.weights.count(name):
+            self._second[name] = None
+        return None
 
     def _set_aside(self, message: Message, reason: str) -> None:
         """List a layer that cannot be computed; its blobs are unknown from here on."""
@@ -281,8 +293,14 @@ class NetBuilder:
             ]
         if self.weights is None:
             return []
-        missing = [each.name for each in with_params if each.name not in self.weights]
+        missing = [each.name for each in with_params if any(p.array is None for p in each.params)]
         notes = list(self.weights.notes)
+        if self._second:
+            names = ", ".join(map(quoted, list(self._second)[:5]))
+            notes.append(
+                f"more than one layer of the net is named {names}; as in Caffe, the first takes the"
+                f" weights in {self.weights.name}, the others have none"
+            )
         if missing:
             names = ", ".join(printable(n) for n in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""

@@ -296,7 +296,9 @@ class _Parser:
         word, at = self.number_word(field, "a whole number")
         number = _whole(word)
         if number is None:
-            raise self.source.fail(at, f"{field.name} needs a whole number, found {quoted(word)}")
+            hint = "; is this a template? fill in its names first" if _NAME.fullmatch(word) else ""
+            what = f"{field.name} needs a whole number, found {quoted(word)}{hint}"
+            raise self.source.fail(at, what)
         low, high = _RANGE[field.kind]
         if not low <= number <= high:
             raise self.source.fail(at, f"{field.name}: {number} does not fit ({low} to {high})")

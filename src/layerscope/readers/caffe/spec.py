@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,36 @@ _SHARED_SETTINGS = 101  # transform_param and loss_param; the fields behind are 
 
 
 class SharedParams:
-    """Params that layers share by name (`param { name: "w" }`): the first to use it owns it."""
+    """Params that layers share by name (`param { name: "w" }`): the first to use it owns it.
 
-    def __init__(self) -> None:
+    Caffe copies the blobs of every layer of the file into the one shared array, in the order of
+    the file, so the last copy stays.
+    """
+
+    def __init__(self, layers: Sequence[Message] = (), weights: Weights | None = None) -> None:
         self.owners: dict[str, Param] = {}
+        self._weights = weights
+        self._last: dict[str, tuple[str, int]] = {}
+        first: dict[str, Message] = {}
+        for each in layers:
+            first.setdefault(each.name, each)
+        for name in weights or ():
+            for i, spec in enumerate(first[name].param if name in first else ()):
+                if spec.name and weights is not None and weights.has(name, i):
+                    self._last[spec.name] = name, i
+
+    def last(self, share: str, dims: tuple[int, ...]) -> tuple[str, NDArray[Any]] | None:
+        """The layer whose copy stays, and its numbers, where they fit the shape."""
+        layer, index = self._last.get(share, ("", 0))
+        if self._weights is None or share not in self._last:
+            return None
+        if prod(self._weights.shapes(layer)[index]) != prod(dims):
+            return None  # its own layer will say so
+        return layer, self._weights.array(layer, index, dims)
+
+
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return np.array_equal(a, b, equal_nan=True)
 
 
 def _stated(filler: Message | None, dims: tuple[int, ...]) -> Message:
@@ -115,7 +142,7 @@ class LayerSpec:
         index = len(self.params)
         dims = tuple(int(d) for d in dims)
         found = self._stored(index, dims)
-        owner = self._owner(index, dims, found)
+        owner = self._owner(index, dims)
         if owner is not None:
             self.params.append(owner)
             return owner.name
@@ -141,15 +168,25 @@ class LayerSpec:
         return self.params[index].array
 
     def _stored(self, index: int, dims: tuple[int, ...]) -> NDArray[Any] | None:
-        if self._weights is None or index >= self._weights.count(self.name):
-            return None
-        return self._weights.array(self.name, index, dims)
+        there = self._weights is not None and self._weights.has(self.name, index)
+        own = self._weights.array(self.name, index, dims) if self._weights and there else None
+        share = self._share_name(index)
+        last = self._shared.last(share, dims) if share else None
+        if last is None:
+            return own
+        layer, found = last
+        if own is not None and layer != self.name and not _same(own, found):
+            self.notes.append(
+                f"layer {quoted(self.name)}: its copy of the shared param {quoted(share)} differs"
+                f" from that of layer {quoted(layer)}; that one is used, as the last in the file"
+            )
+        return found
 
     def _share_name(self, index: int) -> str:
         specs = self.message.param
         return specs[index].name if index < len(specs) else ""
 
-    def _owner(self, index: int, dims: tuple[int, ...], found: NDArray[Any] | None) -> Param | None:
+    def _owner(self, index: int, dims: tuple[int, ...]) -> Param | None:
         """The param that this one shares with an earlier layer, if it does."""
         share = self._share_name(index)
         owner = self._shared.owners.get(share) if share else None
@@ -162,16 +199,6 @@ class LayerSpec:
                 f" {shape(dims)} here; shared params must be alike"
             )
         array = owner.array
-        if (
-            found is not None
-            and array is not None
-            and not np.array_equal(found.ravel(), array.ravel())
-        ):
-            # Caffe copies every layer's blobs into the one shared array, so the last copy stays.
-            self.notes.append(
-                f"layer {quoted(self.name)}: its copy of the shared param {quoted(share)} differs"
-                " from the first layer's; the first is used"
-            )
         if owner.shape != dims:
             value = self._g.reshape(owner.name, dims)
             view = None if array is None else array.reshape(dims)
@@ -184,11 +211,19 @@ class LayerSpec:
         Raises:
             ReadError: it has.
         """
-        stored = self._weights.count(self.name) if self._weights else 0
-        if stored and stored != len(self.params):
+        weights = self._weights
+        if weights is None or not weights.count(self.name):
+            return
+        stored = [i for i in range(weights.count(self.name)) if weights.has(self.name, i)]
+        left_out = [
+            i
+            for i, each in enumerate(self.params)
+            if weights.partial and each.shared_with and i not in stored
+        ]
+        if sorted(stored + left_out) != list(range(len(self.params))):
             raise self.error(
                 f"takes {plural(len(self.params), 'blob')} of weights,"
-                f" {self._weights.name if self._weights else ''} has {stored}"
+                f" {weights.name} has {len(stored)}"
             )
 
     # --- settings ---

@@ -5,7 +5,7 @@ Rules: `caffe/src/caffe/net.cpp` (CopyTrainedLayersFrom) and `blob.cpp` (FromPro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -32,11 +32,22 @@ class Weights:
     """Layer name to blobs.  Arrays are views on the file, made when a layer asks for them.
 
     Where two layers of the file have one name, the later one counts, as in Caffe (each copies its
-    blobs into the same layer of the net).
+    blobs into the same layer of the net, the first of that name).  Iterating gives the names in the
+    order in which Caffe would copy them for good.
+
+    Args:
+        net: the NetParameter that holds them.
+        name: the file's name.
+        partial: whether a blob may be left out because an earlier layer shares it.
+        twins: whether every layer of a name has the weights, not only the net's first.
     """
 
-    def __init__(self, net: Message, name: str) -> None:
+    def __init__(
+        self, net: Message, name: str, *, partial: bool = False, twins: bool = False
+    ) -> None:
         self.name = printable(name)
+        self.partial = partial
+        self.twins = twins
         self.notes: list[str] = []
         self._layers: dict[str, Sequence[Message]] = {}
         twice: dict[str, None] = {}
@@ -48,6 +59,7 @@ class Weights:
                 continue
             if layer.name in self._layers:
                 twice[layer.name] = None
+                del self._layers[layer.name]
             self._layers[layer.name] = layer.blobs
         if not entries:
             raise ReadError(f"{self.name}: no layers in it; is it a caffemodel?")
@@ -62,12 +74,17 @@ class Weights:
     def __contains__(self, layer: str) -> bool:
         return layer in self._layers
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._layers)
 
     def count(self, layer: str) -> int:
         """How many blobs the file has for a layer; 0 when it does not have the layer."""
         return len(self._layers.get(layer, ()))
+
+    def has(self, layer: str, index: int) -> bool:
+        """Whether the file has this blob of a layer."""
+        blobs = self._layers.get(layer, ())
+        return index < len(blobs) and not (self.partial and not blobs[index].has("shape"))
 
     def shapes(self, layer: str) -> list[tuple[int, ...]]:
         """The shapes that the file states for a layer's blobs."""

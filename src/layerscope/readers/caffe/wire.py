@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from layerscope.errors import LimitError, UnsupportedError
 from layerscope.readers.caffe.message import MAX_DEPTH, Message, Source, decode_text
 from layerscope.readers.caffe.schema import INTEGERS, Field, message_type
+from layerscope.text import quoted
 
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = 0, 1, 2, 3, 4, 5
 _WIDTH = {"float": 4, "double": 8}
@@ -50,6 +51,7 @@ class _Reader:
     def __init__(self, buffer: memoryview, source: Source) -> None:
         self.buffer = buffer
         self.source = source
+        self.layer: Message | None = None  # the one being read, for messages
 
     # --- bytes ---
 
@@ -135,6 +137,8 @@ class _Reader:
             inner = getattr(into, field.name)  # protobuf merges a message that comes twice
         if inner is None:
             inner = Message(field.message, self.source, begin)
+        if field.name in ("layer", "layers"):
+            self.layer = inner
         self.fields(inner, begin, stop, depth + 1)
         return inner
 
@@ -166,9 +170,10 @@ class _Reader:
         width = _WIDTH[field.kind]
         count, rest = divmod(stop - begin, width)
         if rest:
-            raise self.source.fail(
-                begin, f"{field.name}: {stop - begin:,} bytes are no whole number of {field.kind}s"
-            )
+            known = self.layer is not None and self.layer.has("name")
+            where = f"layer {quoted(self.layer.name)}: " if self.layer and known else ""
+            what = f"{stop - begin:,} bytes are no whole number of {field.kind}s"
+            raise self.source.fail(begin, f"{where}{field.name}: {what}")
         array: NDArray[Any] = np.frombuffer(self.buffer, _DTYPE[field.kind], count, begin)
         return array
 

@@ -36,6 +36,17 @@ def parameter(g: GraphBuilder, layer: LayerSpec) -> str:
 def python(g: GraphBuilder, layer: LayerSpec, *bottoms: str) -> tuple[str, ...]:
     """Code that came with the net, in Python: known, but never imported or run."""
     p = layer.param
+    tops = layer.message.top
+    if tops and not bottoms:  # it brings data in: what it brings can be fed
+        unknown = [top for top in tops if top not in g.asked]
+        if not unknown:
+            layer.summary = "fed, not run"
+            return tuple(g.input(top, ()) for top in tops)
+        raise layer.unsupported(
+            f"module {quoted(p.module)}, layer {quoted(p.layer)} is Python code, which is not run;"
+            f" to feed what it gives, say its shape: --input-shape {unknown[0]}=1,3,227,227",
+            "module",
+        )
     raise layer.unsupported(
         f"module {quoted(p.module)}, layer {quoted(p.layer)} is Python code, which is not run;"
         " take the layer out, or put layers in its place that do the same",
