@@ -134,3 +134,27 @@ def test_sessions_are_kept_and_bounded(small: tuple[Path, Path]) -> None:
     first = engine._sessions[net][("fc2",)]
     net.run(image, ["fc2"])
     assert engine._sessions[net][("fc2",)] is first
+
+
+@pytest.mark.parametrize("shift", [1, 2, 3])
+def test_weights_at_any_place_of_a_file(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays are views on a mapped file, so they begin at any byte; the runtime reads them there."""
+    from layerscope.engine import model
+
+    monkeypatch.setattr(model, "INLINE_BYTES", 64)  # shapes must stand in the graph
+    for case in GOLDEN:
+        net, inputs = opened(case), fed(case)
+        want = opened(case).run(inputs)
+        tensors = dict(net.graph.tensors)
+        for name, array in tensors.items():
+            if array is None or array.dtype != np.float32 or not array.size:
+                continue
+            raw = np.zeros(array.nbytes + 64, np.uint8)
+            start = -raw.ctypes.data % 64 + shift  # of a 64-byte line
+            raw[start : start + array.nbytes] = np.ascontiguousarray(array).view(np.uint8).ravel()
+            moved = np.frombuffer(raw, "<f4", array.size, start).reshape(array.shape)
+            assert not moved.flags.aligned
+            net.graph.tensors[name] = moved  # type: ignore[index]
+        got = net.run(inputs)
+        for name in want:
+            assert_blob_close(got[name], want[name], f"{case.name}/{name}", tolerance=2e-6)

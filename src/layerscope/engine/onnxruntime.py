@@ -41,11 +41,15 @@ class Session:
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
         arrays = beside(net)
-        # The runtime reads these arrays in place, so they live as long as the session.
+        # The runtime may read these arrays in place, so they live as long as the session.  As
+        # external initializers alone it would copy each of them; as initializers that the caller
+        # owns too, it keeps only what it packs anew.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
         self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
         if arrays:
             options.add_external_initializers(list(arrays), self._held)
+        for name, value in zip(arrays, self._held, strict=True):
+            options.add_initializer(name, value)
         self._values = list(values)
         try:
             self._session = ort.InferenceSession(
