@@ -302,10 +302,11 @@ def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mode._State, "said", False)
     caffe.set_mode_cpu()
     with pytest.warns(UserWarning, match="runs on the CPU") as said:
-        caffe.set_mode_gpu()
         caffe.set_device(0)
         caffe.set_mode_gpu()
+        caffe.set_device(1)
     assert len(said) == 1
+    assert said[0].filename == __file__
     assert (caffe.TRAIN, caffe.TEST) == (0, 1)
     assert "Convolution" in caffe.layer_type_list()
     with pytest.raises(AttributeError, match="training is not part"):
@@ -380,6 +381,17 @@ def test_data_from_files_is_not_read(tmp_path: Path) -> None:
         assert (net.forward()["flat"] == 3).all()
         net.forward()
     assert len(said) == 1
+    assert said[0].filename == __file__  # the line of the script, not one of ours
+
+
+def test_data_of_an_unknown_shape(tmp_path: Path) -> None:
+    needs("Data")
+    text = """layer { name: "digits" type: "Data" top: "data" top: "label"
+        data_param { source: "digits_lmdb" batch_size: 64 } }
+        layer { name: "pass" type: "Flatten" bottom: "data" top: "flat" }"""
+    with pytest.raises(RuntimeError, match=r'"digits".*put an Input layer') as error:
+        caffe.Net(written(tmp_path, text), caffe.TRAIN)
+    assert "--input-shape" not in str(error.value)
 
 
 def test_the_loss_of_a_run(tmp_path: Path) -> None:

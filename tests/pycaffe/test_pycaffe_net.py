@@ -11,7 +11,7 @@ import pytest
 import layerscope as ls
 import layerscope.pycaffe as caffe
 from closeness import assert_blob_close
-from pycaffe.nets import FED, TRAINING, needs, written
+from pycaffe.nets import FED, NAMES, TRAINING, needs, written
 
 
 def make(folder: Path, which: str, weights: str | None = None) -> caffe.Net:
@@ -222,3 +222,25 @@ def test_all_in_one(tmp_path: Path, phase: int, stage: str, outputs: list[str]) 
         np.testing.assert_array_equal(net.blobs["prob"].data, [[0.5, 0.5]])
     else:
         assert_blob_close(net.blobs["loss"].data, np.log(2), "loss")
+
+
+def test_numbers_of_blobs(net: caffe.Net) -> None:
+    names = list(net._blob_names)
+    assert [names[i] for i in net._inputs] == net.inputs
+    assert [names[i] for i in net._outputs] == net.outputs
+    for i, layer in enumerate(net._layer_names):
+        assert [names[j] for j in net._bottom_ids(i)] == net.bottom_names[layer]
+        assert [names[j] for j in net._top_ids(i)] == net.top_names[layer]
+    assert dict(zip(names, net._blob_loss_weights, strict=True)) == net.blob_loss_weights
+
+
+def test_numbers_of_blobs_in_place(tmp_path: Path) -> None:
+    net = caffe.Net(written(tmp_path, NAMES), caffe.TEST)
+    at = list(net._layer_names).index("relu")
+    assert net._bottom_ids(at) == net._top_ids(at) == [1]
+
+
+def test_a_log_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    caffe.init_log()
+    caffe.log("epoch 1")
+    assert "epoch 1" in capsys.readouterr().err

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +182,86 @@ def test_a_classifier_becomes_fully_convolutional(tmp_path: Path) -> None:
             for x in range(5):
                 part = image[:, :, 2 * y : 2 * y + 12, 2 * x : 2 * x + 12]
                 assert_blob_close(maps[0, :, y, x], net.forward(data=part)["prob"][0], f"{y}, {x}")
+
+
+DREAMING = """
+import numpy as np
+from google.protobuf import text_format
+
+import caffe
+from caffe.proto import caffe_pb2
+from caffe.io import Transformer
+
+model = caffe.io.caffe_pb2.NetParameter()
+text_format.Merge(open('deploy.prototxt').read(), model)
+model.force_backward = True
+open('forced.prototxt', 'w').write(str(model))
+net = caffe.Classifier('forced.prototxt', 'weights.caffemodel',
+                       mean=np.float32([91.0, 98.0, 122.0]), channel_swap=(2, 1, 0))
+image = np.random.default_rng(15).integers(0, 256, (240, 300, 3)).astype(np.float32)
+blob = net.blobs['data']
+blob.reshape(1, 3, 240, 300)
+blob.data[0] = np.rollaxis(image, 2)[::-1] - net.transformer.mean['data']
+net.forward(end='conv4')  # the layers behind it would not take this size
+large = net.blobs['conv4'].data.shape
+blob.reshape(1, 3, 227, 227)
+small = net.forward()['prob'].shape
+same = caffe_pb2.NetParameter is caffe.io.caffe_pb2.NetParameter and Transformer
+"""
+
+
+def test_a_script_that_imports_caffe(tmp_path: Path) -> None:
+    shutil.copy(DEFINITION, tmp_path / "deploy.prototxt")
+    shutil.copy(WEIGHTS, tmp_path / "weights.caffemodel")
+    (tmp_path / "dreaming.py").write_text(DREAMING)
+    start = """import runpy, sys, layerscope.pycaffe
+sys.modules["caffe"] = layerscope.pycaffe
+names = runpy.run_path("dreaming.py")
+print(names["large"], names["small"], names["same"].__name__)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", start],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(caffe.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip() == "(1, 96, 14, 18) (1, 12) Transformer", found.stderr
+
+
+BATCH_NORM = """
+layer {{ name: "in" type: "Input" top: "data" input_param {{ shape {{ dim: 2 dim: 3 dim: 6 dim: 7 }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param {{ num_output: 4 kernel_size: 3 bias_term: {bias} weight_filler {{ type: "xavier" }} }} }}
+{middle}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" }}
+"""
+STATISTICS = """
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" batch_norm_param { use_global_stats: true } }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+"""
+
+
+def test_batch_norm_is_folded_into_weights(tmp_path: Path) -> None:
+    rng = np.random.default_rng(16)
+    full = BATCH_NORM.format(bias="false", middle=STATISTICS)
+    folded = BATCH_NORM.format(bias="true", middle="")
+    net = caffe.Net(written(tmp_path, full, "full.prototxt"), caffe.TEST)
+    small = caffe.Net(written(tmp_path, folded, "folded.prototxt"), caffe.TEST)
+    for blob, low in ((net.params["bn"][0], -1), (net.params["bn"][1], 1)):
+        blob.data[:] = rng.uniform(low, low + 2, 4)
+    net.params["bn"][2].data[:] = 2  # Caffe divides both by this factor
+    for blob in net.params["scale"]:
+        blob.data[:] = rng.uniform(0.5, 2, 4)
+    factor = net.params["bn"][2].data
+    mean, variance = (net.params["bn"][i].data / factor for i in (0, 1))
+    alpha = net.params["scale"][0].data / np.sqrt(variance + 1e-5)
+    small.params["conv"][1].data[...] = net.params["scale"][1].data - mean * alpha
+    for i in range(len(alpha)):
+        small.params["conv"][0].data[i] = net.params["conv"][0].data[i] * alpha[i]
+    image = rng.random((2, 3, 6, 7))
+    assert_blob_close(small.forward(data=image)["conv"], net.forward(data=image)["conv"], "folded")
 
 
 def test_the_page_about_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 from layerscope.readers.caffe.registry import layer_types
@@ -21,14 +22,27 @@ def set_mode_cpu() -> None:
 
 def set_mode_gpu() -> None:
     """Say, once, that the CPU is used all the same."""
-    if not _State.said:
-        _State.said = True
-        warnings.warn("layerscope.pycaffe runs on the CPU; the GPU is not used", stacklevel=2)
+    _say_cpu()
 
 
 def set_device(device: int) -> None:
     """Say, once, that the CPU is used all the same."""
-    set_mode_gpu()
+    _say_cpu()
+
+
+def _say_cpu() -> None:
+    if not _State.said:
+        _State.said = True
+        warnings.warn("layerscope.pycaffe runs on the CPU; the GPU is not used", stacklevel=3)
+
+
+def init_log(level: int = 0, to_stderr: bool = True) -> None:
+    """Begin logging, in Caffe; nothing has to be begun here."""
+
+
+def log(message: str) -> None:
+    """Write a line to stderr, where Caffe's own messages go."""
+    print(message, file=sys.stderr)
 
 
 def set_random_seed(seed: int) -> None:

@@ -17,13 +17,14 @@ from layerscope.errors import UnknownNameError
 from layerscope.pycaffe import mode, storage
 from layerscope.pycaffe.blob import Array, Blob
 from layerscope.pycaffe.definition import open_file, read
-from layerscope.pycaffe.errors import CaffeValueError, NotYetError
+from layerscope.pycaffe.errors import CaffeError, CaffeValueError, NotYetError
 from layerscope.pycaffe.outline import Layer, Outline
 from layerscope.pycaffe.params import Params
 from layerscope.pycaffe.program import Program
 from layerscope.pycaffe.sources import Sources, constant
 from layerscope.readers.caffe.build import NetBuilder
 from layerscope.readers.caffe.fillers import filled
+from layerscope.readers.caffe.layers.data import MissingShapeError
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.weights import Weights
 from layerscope.text import nearest_hint, printable, quoted, shape
@@ -78,7 +79,13 @@ class Net(Outline):
     def _build(self, trained: Weights | None) -> None:
         """Shapes of all blobs, and params with trained or filled numbers."""
         builder = NetBuilder(self._definition.layers, trained, fill=_as_caffe)
-        builder.build()
+        try:
+            builder.build()
+        except MissingShapeError as error:
+            raise CaffeError(
+                f"{error.fault}, and the data is not read here; put an Input layer with the shape"
+                " of a batch in its place"
+            ) from None
         shapes: dict[str, tuple[int, ...]] = {}
         messages = iter(self._definition.layers)
         for layer in builder.layers:

@@ -6,6 +6,7 @@ Names: `python/caffe/pycaffe.py` and `python/caffe/_caffe.cpp`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from layerscope.pycaffe.blob import Blob
 from layerscope.pycaffe.definition import Definition
@@ -89,6 +90,29 @@ class Outline:
     @property
     def _blob_names(self) -> list[str]:
         return self._definition.blob_names
+
+    @property
+    def _blob_loss_weights(self) -> list[float]:
+        return list(self.blob_loss_weights.values())
+
+    @property
+    def _inputs(self) -> list[int]:
+        return self._ids(self.inputs)
+
+    @property
+    def _outputs(self) -> list[int]:
+        return self._ids(self.outputs)
+
+    def _bottom_ids(self, layer: int) -> list[int]:
+        return self._ids(self._definition.layers[layer].bottom)
+
+    def _top_ids(self, layer: int) -> list[int]:
+        return self._ids(self._definition.layers[layer].top)
+
+    def _ids(self, names: Iterable[str]) -> list[int]:
+        """The positions of blobs in `_blob_names`."""
+        places = {name: i for i, name in enumerate(self._blob_names)}
+        return [places[name] for name in names]
 
     def __repr__(self) -> str:
         return f"<caffe Net {quoted(self.name)}: {plural(len(self._layers), 'layer')}>"

@@ -67,7 +67,7 @@ class Sources:
                 warnings.warn(
                     f"layer {quoted(layer.name)} ({layer.type}) reads data that is not read here;"
                     f" its blobs hold what you put into {tops}",
-                    stacklevel=5,
+                    stacklevel=4,
                 )
 
     def _fill(self, layer: Message, *, refill: bool) -> None:

@@ -25,6 +25,18 @@ Dims = tuple[int, ...] | None
 _CROPPED = ("batch_size", "", "crop_size", "crop_size")
 
 
+class MissingShapeError(UsageError):
+    """The shape of an input is neither in the definition nor given.
+
+    Attributes:
+        fault: what is missing, without the way to give it.
+    """
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(f"{fault}; {remedy}")
+        self.fault = fault
+
+
 @layer(
     "Input",
     bottoms=0,
@@ -207,17 +219,18 @@ def _inputs(g: GraphBuilder, layer: LayerSpec, known: Sequence[Dims], lack: str)
     """An input for each top.
 
     Raises:
-        UsageError: a shape is neither in the file nor given.
+        MissingShapeError: a shape is neither in the file nor given.
     """
     names = list(layer.message.top)
     unknown = [n for n, dims in zip(names, known, strict=True) if dims is None and n not in g.asked]
     if unknown:
         batch = layer.param.batch_size or 1
         rest = "3,227,227"
-        raise UsageError(
+        raise MissingShapeError(
             f"{layer.where()} ({layer.type}): the shape of {', '.join(map(quoted, unknown))} is not"
-            f" in the definition ({lack}); give it: --input-shape {unknown[0]}={batch},{rest}, in"
-            f' Python input_shapes={{"{unknown[0]}": ({batch}, {rest.replace(",", ", ")})}}'
+            f" in the definition ({lack})",
+            f"give it: --input-shape {unknown[0]}={batch},{rest}, in"
+            f' Python input_shapes={{"{unknown[0]}": ({batch}, {rest.replace(",", ", ")})}}',
         )
     return tuple(g.input(name, dims or ()) for name, dims in zip(names, known, strict=True))
 
