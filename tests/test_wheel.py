@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def call(*words: object, cwd: Path) -> str:
-    done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(w) for w in words]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=clean)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -158,3 +158,25 @@ def test_weights_at_any_place_of_a_file(shift: int, monkeypatch: pytest.MonkeyPa
         got = net.run(inputs)
         for name in want:
             assert_blob_close(got[name], want[name], f"{case.name}/{name}", tolerance=2e-6)
+
+
+def test_inputs_of_different_batches_are_not_broadcast(tmp_path: Path) -> None:
+    """What Caffe refuses is refused, and what it allows (regions of one image) runs."""
+    head = "".join(
+        f'layer {{ name: "{name}" type: "Input" top: "{name}"'
+        " input_param { shape { dim: 2 dim: 4 } } }"
+        for name in "xz"
+    )
+    path = tmp_path / "n.prototxt"
+    path.write_text(head + 'layer { name: "e" type: "Eltwise" bottom: "x" bottom: "z" top: "y" }')
+    net = ls.open(path)
+    ones = np.ones((6, 4), np.float32)
+    np.testing.assert_array_equal(net.run({"x": ones, "z": ones})["y"], 2 * ones)
+    for x, z in ((3, 1), (1, 3), (2, 1), (4, 2)):
+        with pytest.raises(ls.errors.ReadError, match=r'layer "e": .* they must be alike'):
+            net.run({"x": ones[:x], "z": ones[:z]})
+    path.write_text(
+        head + 'layer { name: "c" type: "Concat" bottom: "x" bottom: "z" top: "y"'
+        " concat_param { axis: 0 } }"
+    )
+    assert ls.open(path).run({"x": ones[:1], "z": ones[:5]})["y"].shape == (6, 4)

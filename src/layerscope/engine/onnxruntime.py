@@ -145,9 +145,19 @@ def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
     unfed = [name for name in net.inputs if name not in fed]
     if unfed:
         net = _kept(net, f"without {unfed}", lambda net: net.without(*unfed))
-    if not net.graph.free_batch and any(dims != net.graph.shapes[n] for n, dims in fed.items()):
+    other = any(dims != net.graph.shapes[name] for name, dims in fed.items())
+    if other and not (net.graph.free_batch and _one_rate(net, fed)):
         net = _kept(net, f"at {fed}", lambda net: net.reshaped(**fed))
     return _kept(net, "filled", lambda net: net.filled()) if net.missing else net
+
+
+def _one_rate(net: Net, fed: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether all batches grow alike; else only a net built anew checks that they fit together.
+
+    ONNX would broadcast one image over the three of another input, where Caffe refuses.
+    """
+    batches = [(dims[0], net.graph.shapes[name][0]) for name, dims in fed.items() if dims]
+    return all(a * batches[0][1] == batches[0][0] * b for a, b in batches)
 
 
 def _kept(net: Net, what: str, make: Callable[[Net], Net]) -> Net:
