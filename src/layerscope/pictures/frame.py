@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FONT = "DejaVu Sans"
 BLUE, GRAY, INK = "#2a6fbb", "#8a8f98", "#222222"
 WIDTH = 6.4 * 72
+WIDE = 10.0 * 72
 LETTER = 12.0  # the size of every text but the numbers along the axes
 NUMBER = 11.0
 LINE = 1.3 * LETTER
@@ -88,11 +89,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure() -> Figure:
-    """An empty figure; `fit` gives it its height."""
+def figure(width: float = WIDTH) -> Figure:
+    """An empty figure of a width; `fit` gives it its height."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH / 72, WIDTH / 72))
+    return Figure(figsize=(width / 72, width / 72))
 
 
 def owner(axes: Axes) -> Figure:
@@ -106,19 +107,18 @@ def owner(axes: Axes) -> Figure:
 
 def fit(page: Figure, panels: Sequence[Panel]) -> None:
     """Write the titles and place panels below each other; the figure gets the height they need."""
+    wide = float(page.get_figwidth()) * 72
     left = _EDGE + LINE + _GAP + _TICK + max(_widest(panel.axes) for panel in panels)
-    inside = WIDTH - left - _RIGHT
+    inside = wide - left - _RIGHT
     heads = [_lines(panel.title, panel.note, inside) for panel in panels]
     above = [_above(panel.axes, head) for panel, head in zip(panels, heads, strict=True)]
     rests = [panel.height + BELOW + panel.below + _EDGE for panel in panels]
     total = sum(above) + sum(rests) + _EDGE
-    page.set_size_inches(WIDTH / 72, total / 72)
+    page.set_size_inches(wide / 72, total / 72)
     top = total - _EDGE
     for panel, head, over, rest in zip(panels, heads, above, rests, strict=True):
         bottom = top - over - panel.height
-        panel.axes.set_position(
-            (left / WIDTH, bottom / total, inside / WIDTH, panel.height / total)
-        )
+        panel.axes.set_position((left / wide, bottom / total, inside / wide, panel.height / total))
         _write(panel.axes, head)
         panel.axes.xaxis.set_label_coords(0.5, -(_TICK + NUMBER + _GAP) / panel.height)
         panel.axes.yaxis.set_label_coords(-(left - _EDGE - LINE) / inside, 0.5)

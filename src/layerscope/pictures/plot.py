@@ -181,7 +181,7 @@ def probabilities(
     if not 0 <= top <= 10:
         raise UsageError(f"the top {top} cannot be listed; possible: 0 to 10")
     with frame.style():
-        axes = ax or frame.figure().subplots()
+        axes = ax or frame.figure(frame.WIDE).subplots()
         note = _draw_classes(axes, numbers)
         below = LINE * min(top, len(numbers.finite))
         made = _finished(axes, title, note, ax is None, below)

@@ -34,8 +34,8 @@ def blob_picture(
     """The picture of one blob for one image of the batch.
 
     Feature maps (N, C, H, W) become a grid, a vector its values with their histogram, the net's
-    probabilities a plot with the top five named; an input that was fed from an image is shown as
-    that image, or as its channels when `as_image` is false.
+    probabilities a wide plot with the top five named; an input that was fed from an image is shown
+    as that image, or as its channels when `as_image` is false.
 
     Raises:
         UnknownNameError: there is no such blob.

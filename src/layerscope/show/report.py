@@ -32,7 +32,7 @@ INPUT_WIDE = 300  # the same for an image that was fed
 NARROW = 330  # what a telephone has room for
 MOST_TIMES = 8
 CAPTION_WIDTH = 320
-PLOT_WIDTH = 640
+LEAST_PLOT = 0.675  # plots shrink on a small screen to this, then scroll: letters stay readable
 FEW = 8  # up to so many numbers of a param are written out
 
 _POLICY = (
@@ -62,7 +62,7 @@ figcaption { overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; max-width: 100%; }
 img { display: block; height: auto; }
 img.pixels { image-rendering: pixelated; width: calc(var(--wide) * var(--times) * 1px); }
-img.plot { width: 100%; min-width: 27rem; }
+img.plot { width: 100%; }
 @media (max-width: 40rem) { body { padding: .75rem; } section { padding: .75rem; }
   img.pixels { width: calc(var(--wide) * var(--few) * 1px); } }
 @media (prefers-color-scheme: dark) {
@@ -246,7 +246,8 @@ def _figure(picture: Picture | Plot, statement: str = "", kind: str = "image") -
 
         png = b64encode(picture.png()).decode("ascii")
         source, caption = f"data:image/png;base64,{png}", picture.title
-        attributes, width = " class=plot", PLOT_WIDTH
+        width = round(100 * picture.figure.get_figwidth())  # as `png` draws it
+        attributes = f' class=plot style="min-width:{round(LEAST_PLOT * width)}px"'
     else:
         source, caption = picture.data_uri(), picture.caption
         room = WIDE if isinstance(picture, Grid) else INPUT_WIDE
