@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from layerscope.cli.options import net_options, output_options, print_json, say_notes
@@ -16,8 +18,7 @@ from layerscope.readers import open_net
 def shapes(
     net: str,
     weights: str | None,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -28,7 +29,7 @@ def shapes(
     from layerscope.show.table import tables
     from layerscope.show.terminal import tables_text
 
-    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
+    opened = open_net(net, weights, **opening)
     found = tables(opened)
     if as_json:
         print_json(found.as_json())

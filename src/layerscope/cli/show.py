@@ -55,8 +55,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     output: Path | None,
     scale: Scale,
     raw: bool,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -73,7 +72,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     if (blob is None) == (param is None):
         raise UsageError("show needs --blob NAME or --param LAYER, one of them")
     net_file, weights, image = split_files(files, "show")
-    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes, phase=phase), **how)
+    net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
     told = None
     if param is not None:
