@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from closeness import assert_blob_close
-from onelayer import net_of
-
 from layerscope.errors import LimitError
+from onelayer import net_of
 
 DIMS = (2, 3, 4, 5)
 

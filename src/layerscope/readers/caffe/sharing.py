@@ -51,8 +51,8 @@ def written_along(layers: Sequence[Message]) -> list[tuple[str, ...]]:
         total += len(found[-1])
         if total > MAX_WRITTEN_ALONG:
             raise LimitError(
-                f"{layer.place()}: layer {quoted(layer.name)}: more than {MAX_WRITTEN_ALONG:,} blobs"
-                " change because they share the numbers of one that is written in place"
+                f"{layer.place()}: layer {quoted(layer.name)}: more than {MAX_WRITTEN_ALONG:,}"
+                " blobs change because they share the numbers of one that is written in place"
             )
     return found
 
