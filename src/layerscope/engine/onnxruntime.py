@@ -17,9 +17,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, model
+from layerscope.engine.model import beside, is_held, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
@@ -45,12 +46,14 @@ class Session:
         # external initializers alone it would copy each of them; as initializers that the caller
         # owns too, it keeps only what it packs anew.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
-        self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
+        self._held = [
+            _value_of(array, net.graph.types[name])
+            for name, array in zip(arrays, self._arrays, strict=True)
+        ]
         if arrays:
             options.add_external_initializers(list(arrays), self._held)
         for name, value in zip(arrays, self._held, strict=True):
             options.add_initializer(name, value)
-        self._values = list(values)
         try:
             self._session = ort.InferenceSession(
                 model(net, values).SerializeToString(),
@@ -67,13 +70,21 @@ class Session:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The values, in the order in which they were asked for."""
         try:
-            found: list[NDArray[Any]] = self._session.run(self._values, dict(feeds))
+            found: list[NDArray[Any]] = self._session.run(None, dict(feeds))
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+
+def _value_of(array: NDArray[Any], element: int) -> Any:
+    """An array as the runtime takes it, also of types that NumPy itself does not have."""
+    if is_held(element):
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    plain = array.view(f"u{array.dtype.itemsize}")
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(plain, element)
 
 
 def _stopped(reason: str) -> str:
@@ -97,11 +108,19 @@ def run(
     if net.missing and not allow_missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
+    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
     fitting = _fitting(net, {name: each.array.shape for name, each in fed.items()})
     wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
     _check_memory(fitting, fed, wanted)
     return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
+
+
+def _dtypes(net: Net) -> dict[str, np.dtype[Any]]:
+    """What each input takes."""
+    return {
+        name: np.dtype(helper.tensor_dtype_to_np_dtype(net.graph.types[name]))
+        for name in net.inputs
+    }
 
 
 def _arrays(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,120 @@
+"""The shape and type of every value: by inference, by what the file says, or by a try-out run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import onnx
+from onnx import TensorProto, ValueInfoProto
+
+from layerscope.errors import LimitError
+from layerscope.readers.onnx.draft import Draft
+from layerscope.readers.onnx.parse import dims_of
+from layerscope.readers.onnx.signature import axis_sizes
+from layerscope.text import quoted, shape
+
+MAX_NUMBERS = 2**40  # of one value
+# Ops whose output's size depends on the numbers that are fed.
+BY_NUMBERS = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Range", "StringSplit"})
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of the values of a draft.
+
+    Attributes:
+        shapes: value to shape, of those whose shape is known.
+        types: value to ONNX element type, of those that are arrays.
+        other: value to what it is, for those that are no arrays: "sequence", "optional", ...
+    """
+
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
+    other: dict[str, str] = field(default_factory=dict)
+
+    def missing(self, draft: Draft) -> list[str]:
+        """The values that nodes write and whose shape or type is not known."""
+        return [
+            name
+            for node in draft.nodes
+            for name in node.output
+            if name
+            and name not in self.other
+            and (name not in self.shapes or not self.types.get(name))
+        ]
+
+
+def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
+    """What inference and the file itself say, for fixed input shapes.
+
+    Raises:
+        LimitError: a value would be larger than any machine holds.
+    """
+    known = Known()
+    for each in draft.inputs:
+        known.shapes[each.name] = tuple(inputs[each.name])
+        known.types[each.name] = each.element
+    for name, array in draft.tensors.items():
+        known.shapes[name], known.types[name] = array.shape, draft.elements[name]
+    model = draft.model(inputs, draft.outputs)
+    try:
+        found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        found = model.graph  # the file's own words and the try-out run remain
+    for info in (*found.value_info, *found.output):
+        _note(known, info)
+    _as_the_file_says(known, draft, inputs)
+    for name, dims in known.shapes.items():
+        if prod(dims) > MAX_NUMBERS:
+            raise LimitError(
+                f"value {quoted(name)} would be {shape(dims)}: more than any machine holds"
+            )
+    return known
+
+
+def _note(known: Known, info: ValueInfoProto) -> None:
+    name, kind = info.name, info.type.WhichOneof("value")
+    if kind is None or name in known.shapes:
+        return
+    if kind != "tensor_type":
+        known.other[name] = kind.removesuffix("_type").replace("_", " ")
+        return
+    tensor = info.type.tensor_type
+    if tensor.elem_type:
+        known.types[name] = tensor.elem_type
+    if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim):
+        known.shapes[name] = tuple(d.dim_value for d in tensor.shape.dim)
+
+
+def _as_the_file_says(known: Known, draft: Draft, inputs: Mapping[str, Sequence[int]]) -> None:
+    """Fill in from the file, whose free axes have names, where those sizes are known."""
+    sizes = axis_sizes(draft, inputs)
+    as_stated = all(
+        each.dims is not None
+        and all(not isinstance(d, int) or d == n for d, n in zip(each.dims, inputs[each.name]))
+        for each in draft.inputs
+    )
+    for info in draft.infos:
+        name, kind = info.name, info.type.WhichOneof("value")
+        if kind != "tensor_type":
+            if kind and name not in known.types:
+                known.other.setdefault(name, kind.removesuffix("_type").replace("_", " "))
+            continue
+        known.types.setdefault(name, info.type.tensor_type.elem_type)
+        if name in known.shapes or not as_stated or not info.type.tensor_type.HasField("shape"):
+            continue
+        dims = [sizes.get(d, 0) if isinstance(d, str) else d or 0 for d in dims_of(info)]
+        if all(dims):
+            known.shapes[name] = tuple(dims)
+
+
+def element_name(element: int) -> str:
+    """An element type as people write it: float16, int8."""
+    try:
+        return str(TensorProto.DataType.Name(element)).lower()
+    except ValueError:
+        return f"type {element}"
+
+
