@@ -121,8 +121,10 @@ def prepare(
             return _given(load_array(path), dims, name, path.name, dtype)
         image = load_image(path)
         return _from_image(image, dims, preprocessing, name, printable(path.name), dtype)
-    if isinstance(source, np.ndarray):
-        if not _is_picture(source) or (dtype == np.uint8 and source.shape == tuple(dims[1:])):
+    if isinstance(source, (np.ndarray, np.generic)):
+        source = np.asarray(source)
+        as_is = dtype == np.uint8 and source.shape in (tuple(dims), tuple(dims[1:]))
+        if not _is_picture(source) or as_is:
             return _given(source, dims, name, "array", dtype)
         from PIL import Image
 
@@ -167,9 +169,11 @@ def _given(
     array: NDArray[Any], dims: Sequence[int], name: str, origin: str, dtype: np.dtype[Any]
 ) -> Fed:
     """An array that is fed as it is; a missing batch axis is added."""
+    if array.dtype.type.__module__ == "ml_dtypes":  # bfloat16, float8, int4
+        array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise UsageError(f"input {quoted(name)}: an array of {array.dtype} cannot be fed")
-    blob = np.ascontiguousarray(_cast(array, dtype, name))
+    blob = np.asarray(_cast(array, dtype, name), order="C")
     if blob.ndim == len(dims) - 1 and blob.shape == tuple(dims[1:]):
         blob = blob[None]
     if blob.ndim != len(dims) or blob.shape[1:] != tuple(dims[1:]):
@@ -178,7 +182,7 @@ def _given(
             f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)};"
             f" for another size: net.reshaped({printable(name)}=...)"
         )
-    if blob.ndim and blob.shape[0] == 0:
+    if blob.ndim and blob.shape[0] == 0 and dims[0]:
         raise UsageError(f"input {quoted(name)}: a batch of 0")
     return Fed(blob, (), f"{origin} {shape(array.shape)}, fed as it is")
 

@@ -29,6 +29,7 @@ from layerscope.text import printable, quoted
 
 OLDEST, NEWEST = 6, 28
 NEWEST_IR = 14
+_ELEMENTS = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 MAX_NESTING = 16  # graphs inside nodes inside graphs
 MAX_NODES = 200_000
 OWN_DOMAINS = ("", "ai.onnx")
@@ -120,16 +121,28 @@ def _input(info: ValueInfoProto, file: str) -> Input:
             f"{file}: input {quoted(info.name)} is a {what}; only arrays can be fed"
         )
     tensor = info.type.tensor_type
+    if tensor.elem_type == TensorProto.STRING or tensor.elem_type not in _ELEMENTS:
+        raise UnsupportedError(
+            f"{file}: input {quoted(info.name)} takes"
+            f" {'text' if tensor.elem_type == TensorProto.STRING else 'no known type'};"
+            " only numbers can be fed"
+        )
     if not tensor.HasField("shape"):
         return Input(info.name, tensor.elem_type, None)
     return Input(info.name, tensor.elem_type, dims_of(info))
 
 
 def dims_of(info: ValueInfoProto) -> Dims:
-    """The shape that a model states for a value."""
+    """The shape that a model states for a value.
+
+    Some exporters write 0 for an axis that is free: that of the batch, or any of an image.
+    """
+    dims = info.type.tensor_type.shape.dim
     return tuple(
-        d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or None
-        for d in info.type.tensor_type.shape.dim
+        d.dim_value
+        if d.HasField("dim_value") and d.dim_value >= (len(dims) == 4 or (len(dims) > 1 and not i))
+        else d.dim_param or None
+        for i, d in enumerate(dims)
     )
 
 

@@ -49,7 +49,11 @@ def try_out(draft: Draft, inputs: Mapping[str, Sequence[int]], known: Known) -> 
         helper.make_node("Shape", [name], [top]) for name, top in zip(arrays, tops, strict=True)
     ]
     session = _session(draft, inputs, tops, asking)
-    for name, dims in zip(arrays, _run(session, tops, _fed(draft, inputs), draft), strict=True):
+    try:
+        found = _run(session, tops, _fed(draft, inputs, 0), draft)
+    except UnsupportedError:  # a size or a place that is fed may have to be more than 0
+        found = _run(session, tops, _fed(draft, inputs, 1), draft)
+    for name, dims in zip(arrays, found, strict=True):
         known.shapes[name] = tuple(int(d) for d in dims)
 
 
@@ -112,15 +116,17 @@ def value_of(array: NDArray[Any], element: int) -> Any:
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(plain, element)
 
 
-def _fed(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> dict[str, NDArray[Any]]:
-    """Numbers from 0 to 1, always the same; of whole numbers all are 0, which indexes anything."""
+def _fed(
+    draft: Draft, inputs: Mapping[str, Sequence[int]], whole: int
+) -> dict[str, NDArray[Any]]:
+    """Numbers from 0 to 1, always the same; for whole numbers all are `whole`."""
     random = np.random.default_rng(0)
     fed: dict[str, NDArray[Any]] = {}
     for each in draft.inputs:
         kind = helper.tensor_dtype_to_np_dtype(each.element)
         dims = tuple(inputs[each.name])
         fed[each.name] = (
-            random.random(dims).astype(kind) if kind.kind == "f" else np.zeros(dims, kind)
+            random.random(dims).astype(kind) if kind.kind == "f" else np.full(dims, whole, kind)
         )
     return fed
 
