@@ -60,7 +60,7 @@ class Preprocessing:
             parts.append(f"minus the mean ({', '.join(f'{m:g}' for m in self.mean)})")
         if self.scale != 1:
             whole = round(1 / self.scale) if abs(self.scale) < 1 else 0
-            simple = whole and abs(whole * self.scale - 1) < 1e-6
+            simple = whole >= 100 and abs(whole * self.scale - 1) < 1e-6
             parts.append(f"times 1/{whole}" if simple else f"times {self.scale:g}")
         if self.std:
             parts.append(f"divided by ({', '.join(f'{s:g}' for s in self.std)})")
@@ -218,6 +218,9 @@ def _from_image(
     image = image.convert("L" if channels == 1 else "RGB")
     picture = np.asarray(fitted(image, (height, width), how.fit))
     planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+    if isinstance(how.mean, np.ndarray) and how.mean.shape != planes.shape:
+        # A mean of another size: the mean of each channel, as the classic notebook takes it.
+        how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
     blob = _normalized(planes, how, name)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
@@ -232,9 +235,6 @@ def _from_image(
 def _normalized(planes: NDArray[np.uint8], how: Preprocessing, name: str) -> NDArray[np.float32]:
     """Pixels (C, H, W) in the order and range that the net wants."""
     blob = (planes[::-1] if how.channels == "BGR" else planes).astype(np.float32)
-    if isinstance(how.mean, np.ndarray) and how.mean.shape != blob.shape:
-        # A mean of another size: the mean of each channel, as the classic notebook takes it.
-        how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
     blob -= _per_channel(how.mean, blob.shape, name, "mean")
     if how.scale != 1:
         blob *= np.float32(how.scale)

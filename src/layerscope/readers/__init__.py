@@ -24,12 +24,13 @@ def open_net(
     Args:
         definition: an ONNX file; or a Caffe prototxt (current or V1 form), or a caffemodel that
             holds its own definition.
-        weights: for Caffe the caffemodel, or the same as HDF5 (`.caffemodel.h5`, with the extra `hdf5`);
-            without it shapes are known, but nothing can run.
+        weights: for Caffe the caffemodel, or the same as HDF5 (`.caffemodel.h5`, with the extra
+            `hdf5`); without it shapes are known, but nothing can run.
         input_shapes: input name to shape, `{"data": (1, 3, 227, 227)}`, where the definition does
             not state it (a database has the shapes, not the net; ONNX may leave an axis free) or
             states another.
-        phase: of a Caffe net, "TEST" or "TRAIN"; with level and stages it decides which layers are there.
+        phase: of a Caffe net, "TEST" or "TRAIN"; with level and stages it decides which layers are
+            there.
         level: what `min_level` and `max_level` are held against.
         stages: what `stage` and `not_stage` are held against.
 

@@ -31,7 +31,9 @@ _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
 # The fields of an ONNX model: number to wire type.  A caffemodel is a protobuf message too, whose
 # fields have these numbers in other forms, or other numbers.
 _ONNX_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
-_ONNX_MARKS = {1, 7}  # ir_version and graph, which a caffemodel never has in this form
+_ONNX_GRAPH = 7
+_ONNX_MARKS = {1, _ONNX_GRAPH}  # ir_version and graph, which a caffemodel never has in this form
+_CAFFE_SUFFIXES = (".prototxt", ".caffemodel", ".binaryproto")
 _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script", b"<!--")
 
 
@@ -119,7 +121,8 @@ class InputFile:
 
 def _is_onnx(view: memoryview, suffix: str) -> bool:
     """Whether a binary file is an ONNX model and no caffemodel: by its outermost fields."""
-    at, seen = 0, set()
+    at = 0
+    seen: set[int] = set()
     for _ in range(1000):
         if at >= len(view):
             break
@@ -130,7 +133,9 @@ def _is_onnx(view: memoryview, suffix: str) -> bool:
         seen |= _ONNX_MARKS & {number}
         length, at = _varint(view, at)
         at += length if wire else 0
-    return bool(seen) or suffix.lower() == ".onnx"
+    if _ONNX_GRAPH in seen or suffix.lower() == ".onnx":
+        return True
+    return bool(seen) and suffix.lower() not in _CAFFE_SUFFIXES  # it ends early
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:

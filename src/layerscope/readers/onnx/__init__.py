@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from onnx import TensorProto, helper
 
 from layerscope.net import OPSET, Net
@@ -87,18 +86,16 @@ def try_out_known(draft: Draft, shapes: Mapping[str, Sequence[int]], known: Know
         if varying:
             first = printable(varying[0].name or varying[0].output[0], 60)
             draft.notes.append(
-                f"sizes behind {plural(len(varying), 'layer')} ({first}, ...) depend on the numbers;"
-                " those stated are of a try-out run"
+                f"sizes behind {plural(len(varying), 'layer')} ({first}, ...) depend on the"
+                " numbers; those stated are of a try-out run"
             )
 
 
 def _feed_what_numpy_holds(draft: Draft) -> None:
     """An input of bfloat16 or the like takes float32, and a Cast makes it what it was."""
     for i, each in enumerate(draft.inputs):
-        if each.element in (TensorProto.STRING, TensorProto.UNDEFINED):
-            continue
         kind = helper.tensor_dtype_to_np_dtype(each.element)
-        if kind.type.__module__ == "numpy" or np.dtype(kind).kind in "fiub":
+        if kind.type.__module__ == "numpy":
             continue
         inside = f"{each.name}:{element_name(each.element)}"
         for position, node in enumerate(draft.nodes):

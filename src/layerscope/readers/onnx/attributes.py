@@ -24,5 +24,6 @@ def attribute(node: NodeProto, name: str, otherwise: Any = None) -> Any:
             value = helper.get_attribute_value(each)
             if each.type == AttributeProto.STRING:
                 return value.decode("utf-8", "replace")
-            return list(value) if each.type in (AttributeProto.INTS, AttributeProto.FLOATS) else value
+            numbers = each.type in (AttributeProto.INTS, AttributeProto.FLOATS)
+            return list(value) if numbers else value
     return otherwise

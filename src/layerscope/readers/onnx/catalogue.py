@@ -24,8 +24,8 @@ _FAMILIES = {
     "normalization": "BatchNormalization InstanceNormalization LayerNormalization"
     " GroupNormalization LRN LpNormalization MeanVarianceNormalization RMSNormalization"
     " SimplifiedLayerNormalization SkipLayerNormalization GroupNorm",
-    "neuron": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Sigmoid HardSigmoid HardSwish Swish"
-    " Mish Tanh Softplus Softsign Gelu FastGelu QuickGelu BiasGelu Clip Abs Exp Log Sqrt Neg"
+    "neuron": "Relu LeakyRelu PRelu Elu Selu Celu ThresholdedRelu Sigmoid HardSigmoid HardSwish"
+    " Swish Mish Tanh Softplus Softsign Gelu FastGelu QuickGelu BiasGelu Clip Abs Exp Log Sqrt Neg"
     " Reciprocal Pow Sign Floor Ceil Round Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh"
     " Atanh Not IsNaN IsInf Shrink QLinearSigmoid QLinearLeakyRelu",
     "recurrent": "LSTM GRU RNN Loop Scan If SequenceMap DynamicQuantizeLSTM",
@@ -121,7 +121,9 @@ def summary(node: NodeProto, facts: Facts) -> str:
         return _convolution(node, facts)
     if kind in ("MaxPool", "AveragePool", "LpPool"):
         verb = {"MaxPool": "largest", "AveragePool": "mean"}.get(kind, "norm")
-        return ", ".join([f"{verb} of {times(attribute(node, 'kernel_shape', []))}", *_window(node)])
+        return ", ".join(
+            [f"{verb} of {times(attribute(node, 'kernel_shape', []))}", *_window(node)]
+        )
     if kind in ("Gemm", "MatMul", "QLinearMatMul", "MatMulInteger"):
         return _product(node, facts)
     if kind in _SIGNS and len(node.input) == 2:

@@ -25,7 +25,7 @@ def preprocessing(draft: Draft, shapes: Mapping[str, tuple[int, ...]]) -> Prepro
     noted = _noted(draft.metadata.get(METADATA_KEY, ""))
     if noted is not None:
         return noted
-    element, dims = TensorProto.FLOAT, (1, 3, 224, 224)
+    element, dims = int(TensorProto.FLOAT), (1, 3, 224, 224)
     for each in draft.inputs:
         found = shapes[each.name]
         last = is_channels_last(found)

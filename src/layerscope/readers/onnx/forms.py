@@ -306,9 +306,7 @@ def _placed_by_division(
 
 def _resize_of_11(u: Context, node: NodeProto) -> list[NodeProto]:
     """Since 13 what is not used is left out, and one way to place pixels has gone."""
-    empty = {
-        name for name in node.input[1:] if name in u.tensors and not np.size(u.tensors[name])
-    }
+    empty = {name for name in node.input[1:] if name in u.tensors and not np.size(u.tensors[name])}
     made = without(node)
     names = [*node.input[:1], *("" if name in empty else name for name in node.input[1:])]
     if len(names) > 3 and names[3]:

@@ -85,7 +85,7 @@ def _key(function: FunctionProto) -> Key:
 
 def _body(function: FunctionProto, call: NodeProto, place: str) -> list[NodeProto]:
     """The nodes of one call: values of its own get the place in their names."""
-    names = {formal: "" for formal in function.input}
+    names = dict.fromkeys(function.input, "")
     names.update(zip(function.input, call.input, strict=False))
     names.update(zip(function.output, call.output, strict=False))
     values: dict[str, AttributeProto] = {each.name: each for each in function.attribute_proto}
@@ -104,9 +104,7 @@ def _body(function: FunctionProto, call: NodeProto, place: str) -> list[NodeProt
             if formal not in function.input:
                 raise ReadError(f"{label(call)}: its function writes no {quoted(formal)}")
             source = dict(zip(function.input, call.input, strict=False))[formal]
-            found.append(
-                NodeProto(op_type="Identity", name=place, input=[source], output=[actual])
-            )
+            found.append(NodeProto(op_type="Identity", name=place, input=[source], output=[actual]))
     return found
 
 
@@ -128,7 +126,7 @@ def _rename(node: NodeProto, names: dict[str, str], place: str) -> None:
 
 
 def _give_attributes(node: NodeProto, values: Mapping[str, AttributeProto]) -> None:
-    """Fill in the attributes that refer to those of the call; what the call leaves out is absent."""
+    """Fill in the attributes that refer to the call's; what the call leaves out is absent."""
     kept = []
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):

@@ -35,8 +35,8 @@ MAX_NODES = 200_000
 OWN_DOMAINS = ("", "ai.onnx")
 # What exporters call every graph.
 _NAMELESS = {
-    "", "main", "main_graph", "graph", "model", "net", "torch-jit-export", "torch_jit", "onnx-model",
-    "tf2onnx", "sklearn-onnx",
+    "", "main", "main_graph", "graph", "model", "net", "torch-jit-export", "torch_jit",
+    "onnx-model", "tf2onnx", "sklearn-onnx",
 }  # fmt: skip
 
 

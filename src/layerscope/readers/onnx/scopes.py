@@ -1,4 +1,4 @@
-"""Names of layers: the node's own, its module's in the program that was exported, or its output's."""
+"""Names of layers: the node's own, its module's in the exported program, or its output's."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ from layerscope.text import quoted, shape
 
 MAX_NUMBERS = 2**40  # of one value
 # Ops whose output's size depends on the numbers that are fed.
-BY_NUMBERS = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Range", "StringSplit"})
+BY_NUMBERS = frozenset(
+    {"NonZero", "NonMaxSuppression", "Unique", "Compress", "Range", "StringSplit"}
+)
 
 
 @dataclass(slots=True)
@@ -92,9 +94,9 @@ def _as_the_file_says(known: Known, draft: Draft, inputs: Mapping[str, Sequence[
     """Fill in from the file, whose free axes have names, where those sizes are known."""
     sizes = axis_sizes(draft, inputs)
     as_stated = all(
-        each.dims is not None
-        and all(not isinstance(d, int) or d == n for d, n in zip(each.dims, inputs[each.name]))
+        not isinstance(stated, int) or stated == size
         for each in draft.inputs
+        for stated, size in zip(each.dims or (), inputs[each.name], strict=False)
     )
     for info in draft.infos:
         name, kind = info.name, info.type.WhichOneof("value")
@@ -116,5 +118,3 @@ def element_name(element: int) -> str:
         return str(TensorProto.DataType.Name(element)).lower()
     except ValueError:
         return f"type {element}"
-
-

@@ -26,7 +26,9 @@ def input_shapes(draft: Draft, asked: Mapping[str, Sequence[int]]) -> tuple[Shap
         UsageError: an axis other than the batch is free and the caller does not say its size.
         UnknownNameError: there is no such input.
     """
-    known = Named(dict.fromkeys(each.name for each in draft.inputs), "input", f"net {quoted(draft.name)}")
+    known = Named(
+        dict.fromkeys(each.name for each in draft.inputs), "input", f"net {quoted(draft.name)}"
+    )
     for name, dims in asked.items():
         known[name]
         if any(d < 1 for d in dims):

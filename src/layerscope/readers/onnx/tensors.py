@@ -65,7 +65,9 @@ def array_of(
         packed = TensorProto(data_type=tensor.data_type, dims=dims, raw_data=bytes(numbers))
         return numpy_helper.to_array(packed)
     kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return np.frombuffer(numbers, kind.newbyteorder("<") if kind.kind != "V" else kind).reshape(dims)
+    return np.frombuffer(numbers, kind.newbyteorder("<") if kind.kind != "V" else kind).reshape(
+        dims
+    )
 
 
 def byte_count(element: int, dims: tuple[int, ...]) -> int:

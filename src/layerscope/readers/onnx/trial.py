@@ -116,9 +116,7 @@ def value_of(array: NDArray[Any], element: int) -> Any:
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(plain, element)
 
 
-def _fed(
-    draft: Draft, inputs: Mapping[str, Sequence[int]], whole: int
-) -> dict[str, NDArray[Any]]:
+def _fed(draft: Draft, inputs: Mapping[str, Sequence[int]], whole: int) -> dict[str, NDArray[Any]]:
     """Numbers from 0 to 1, always the same; for whole numbers all are `whole`."""
     random = np.random.default_rng(0)
     fed: dict[str, NDArray[Any]] = {}

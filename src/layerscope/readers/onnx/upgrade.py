@@ -26,7 +26,8 @@ def upgraded(draft: Draft, shapes: Shapes, types: Mapping[str, int]) -> None:
 
     Args:
         draft: the model; its nodes are replaced, constants are added to its tensors.
-        shapes, types: of the values, as far as they are known.
+        shapes: of the values, as far as they are known.
+        types: the same for ONNX element types.
 
     Raises:
         UnsupportedError: a node uses what ONNX has dropped since.
@@ -52,9 +53,7 @@ class Upgrade:
         tensors: the arrays of the model.
     """
 
-    def __init__(
-        self, draft: Draft, opset: int, shapes: Shapes, types: Mapping[str, int]
-    ) -> None:
+    def __init__(self, draft: Draft, opset: int, shapes: Shapes, types: Mapping[str, int]) -> None:
         self._draft = draft
         self.opset = opset
         self.shapes, self.types, self.tensors = shapes, types, draft.tensors
@@ -65,8 +64,7 @@ class Upgrade:
         for node in nodes:
             form = FORMS.get(node.op_type) if node.domain in OWN_DOMAINS else None
             changed = form(self, node) if form else None
-            for each in [node] if changed is None else changed:
-                found.append(self._inner(each))
+            found += [self._inner(each) for each in ([node] if changed is None else changed)]
         return found
 
     def _inner(self, node: NodeProto) -> NodeProto:
@@ -81,7 +79,9 @@ class Upgrade:
                 graph.node.extend(nodes)
         return node
 
-    def constant(self, node: NodeProto, what: str, content: Any, element: int = TensorProto.INT64) -> str:
+    def constant(
+        self, node: NodeProto, what: str, content: Any, element: int = TensorProto.INT64
+    ) -> str:
         """A small array for a node; gives its name."""
         array = np.asarray(content, helper.tensor_dtype_to_np_dtype(element))
         name = base = f"{node.name or next(iter(node.output), '')}:{what}"

@@ -52,7 +52,9 @@ class Parts:
         for number, wire, at, content, stop in fields(self._view, start, end, self._name):
             parts += 1
             if parts > MAX_PARTS:
-                raise LimitError(f"{self._name}: more than {plural(MAX_PARTS, 'part')} in the graph")
+                raise LimitError(
+                    f"{self._name}: more than {plural(MAX_PARTS, 'part')} in the graph"
+                )
             if (number, wire) == (GRAPH_INITIALIZER, BYTES):
                 tensor = b"".join(self._tensor(content, stop, self._count))
                 yield from (_tag(GRAPH_INITIALIZER), _varint(len(tensor)), tensor)

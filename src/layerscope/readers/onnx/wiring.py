@@ -19,7 +19,9 @@ def label(node: NodeProto) -> str:
     return f"node {quoted(node.name or output)} ({kind})"
 
 
-def ordered(nodes: list[NodeProto], given: Iterable[str], outputs: Iterable[str]) -> list[NodeProto]:
+def ordered(
+    nodes: list[NodeProto], given: Iterable[str], outputs: Iterable[str]
+) -> list[NodeProto]:
     """The nodes in an order in which they can run: the file's own wherever that is one.
 
     Args:
@@ -49,7 +51,9 @@ def ordered(nodes: list[NodeProto], given: Iterable[str], outputs: Iterable[str]
                 )
     for name in outputs:
         if name not in known:
-            raise ReadError(f"output {quoted(name)} is written by no node{nearest_hint(name, known)}")
+            raise ReadError(
+                f"output {quoted(name)} is written by no node{nearest_hint(name, known)}"
+            )
     return _sorted(nodes, reads, set(start))
 
 
