@@ -228,9 +228,9 @@ def find_labels(given: Path | None, net_file: str, net: Net) -> list[str] | None
     Raises:
         UsageError: the labels that were asked for are not as many as the classes.
     """
-    from layerscope.measure.top import probability_blob, read_labels
+    from layerscope.measure.top import probability_blob, read_labels, score_blob
 
-    last = probability_blob(net)
+    last = probability_blob(net) or score_blob(net)
     classes = net.blobs[last].shape[1] if last and len(net.blobs[last].shape) > 1 else 0
     if given is not None:
         labels = read_labels(given)

@@ -78,6 +78,7 @@ def standalone(net: Net, blobs: Sequence[str]) -> ModelProto:
     """
     held = model(net, ())
     graph = held.graph
+    _name_after_layers(graph, net)
     read = {name for node in graph.node for name in values_read(node)}
     del graph.initializer[:]
     named = set(net.graph.shapes)
@@ -85,7 +86,7 @@ def standalone(net: Net, blobs: Sequence[str]) -> ModelProto:
         value = net.blobs[key].value
         if value != key or value in net.inputs or value in net.graph.tensors:
             name = key if key not in named else f"{key}:output"
-            graph.node.append(helper.make_node("Identity", [value], [name], name=name))
+            graph.node.append(helper.make_node("Identity", [value], [name], name=f"output {name}"))
             read.add(value)
         else:
             name = key
@@ -106,6 +107,20 @@ def _as_json(how: Preprocessing) -> str:
     """The preprocessing so that it can be read again."""
     names = ("channels", "mean", "scale", "std", "fit", "layout")
     return json.dumps({name: getattr(how, name) for name in names})
+
+
+def _name_after_layers(graph: GraphProto, net: Net) -> None:
+    """Give each node the name of its layer, or `layer/Op` where several make the layer."""
+    taken: set[str] = set()
+    for layer in net.layers:
+        for i in layer.nodes:
+            node = graph.node[i]
+            name = layer.name if len(layer.nodes) == 1 else f"{layer.name}/{node.op_type}"
+            number = 2
+            node.name = name
+            while node.name in taken:
+                node.name, number = f"{name}:{number}", number + 1
+            taken.add(node.name)
 
 
 def _output(net: Net, key: str, name: str) -> ValueInfoProto:

@@ -168,7 +168,7 @@ class NetBuilder:
         start = len(self.nodes)
         for each in reads:
             self._emit(each)
-        self.nodes.append(node)
+        self.nodes.append(_named(node, name))
         tops = []
         for each in filter(None, node.output):
             if self._captured(each):
@@ -186,7 +186,7 @@ class NetBuilder:
                 continue
             if ready:
                 self._emitted.add(id(node))
-                self.nodes.append(node)
+                self.nodes.append(_named(node, f"{name}:weights"))
             else:
                 waiting.append((name, True))
                 waiting += [(each, False) for each in self._reads[id(node)]]
@@ -234,6 +234,16 @@ class NetBuilder:
                 seen.update(more)
                 waiting += more
         return list(found)
+
+
+def _named(node: NodeProto, name: str) -> NodeProto:
+    """The node under a name that no other has: the runtime refuses two of one name."""
+    if node.name == name:
+        return node
+    made = NodeProto()
+    made.CopyFrom(node)
+    made.name = name
+    return made
 
 
 def _plain(array: NDArray[Any]) -> NDArray[Any]:
