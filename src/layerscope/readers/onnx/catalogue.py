@@ -47,6 +47,8 @@ _SETTINGS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (1,), "Col2Im": (1, 2), "Shape": (0,), "SplitToSequence": (1,),
 }  # fmt: skip
 _REDUCE = "Reduce"
+# Ops whose weights are the fourth input, behind the scale and zero point of the first.
+QUANTIZED = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
 # Ops that compute with two arrays: one number of theirs is a setting, more are weights.
 _ARITHMETIC = frozenset(
     "Add Sub Mul Div Pow Max Min Sum Mean Mod And Or Xor Equal Greater Less GreaterOrEqual"
@@ -84,6 +86,9 @@ def param_inputs(node: NodeProto, facts: Facts) -> list[str]:
     if node.op_type.startswith(_REDUCE):
         return []
     settings = _SETTINGS.get(node.op_type, ())
+    if node.op_type in QUANTIZED:  # the weights first, then the scales and zero points
+        order = (*range(3, len(node.input)), *range(3))
+        return list(dict.fromkeys(node.input[i] for i in order if node.input[i:]))
     names = [name for i, name in enumerate(node.input) if name and i not in settings]
     if node.op_type in _ARITHMETIC:
         names = [n for n in names if facts.tensors.get(n) is None or facts.tensors[n].size > 1]
@@ -115,7 +120,14 @@ def known_ops(domain: str, opset: int) -> list[str]:
 
 
 def summary(node: NodeProto, facts: Facts) -> str:
-    """What a node does, in one line with its settings."""
+    """What a node does, in one line with its settings; nothing where those make no sense."""
+    try:
+        return _summary(node, facts)
+    except (TypeError, ValueError, IndexError):  # of an op whose attributes are not checked
+        return ""
+
+
+def _summary(node: NodeProto, facts: Facts) -> str:
     kind = node.op_type
     if kind in ("Conv", "ConvTranspose", "FusedConv", "QLinearConv", "ConvInteger"):
         return _convolution(node, facts)
@@ -124,7 +136,15 @@ def summary(node: NodeProto, facts: Facts) -> str:
         return ", ".join(
             [f"{verb} of {times(attribute(node, 'kernel_shape', []))}", *_window(node)]
         )
-    if kind in ("Gemm", "MatMul", "QLinearMatMul", "MatMulInteger"):
+    if kind in (
+        "Gemm",
+        "MatMul",
+        "QLinearMatMul",
+        "MatMulInteger",
+        "QGemm",
+        "FusedMatMul",
+        "FusedGemm",
+    ):
         return _product(node, facts)
     if kind in _SIGNS and len(node.input) == 2:
         return _arithmetic(node, facts)
@@ -133,7 +153,7 @@ def summary(node: NodeProto, facts: Facts) -> str:
 
 
 def _convolution(node: NodeProto, facts: Facts) -> str:
-    index = 3 if node.op_type == "QLinearConv" else 1
+    index = 3 if node.op_type in QUANTIZED else 1
     dims = facts.dims(node, index)
     group = int(attribute(node, "group", 1))
     parts = []
@@ -168,7 +188,7 @@ def _window(node: NodeProto) -> list[str]:
 
 
 def _product(node: NodeProto, facts: Facts) -> str:
-    second = facts.dims(node, 3 if node.op_type == "QLinearMatMul" else 1)
+    second = facts.dims(node, 3 if node.op_type in QUANTIZED else 1)
     if len(second) != 2:
         return ""
     rows, columns = reversed(second) if attribute(node, "transB", 0) else second

@@ -103,9 +103,7 @@ class Draft:
             graph.initializer.append(tensor_proto(name, array, self.elements[name]))
         imports = [helper.make_opsetid("", self.opset)]
         imports += [helper.make_opsetid(*each) for each in self.domains.items()]
-        return helper.make_model(
-            graph, opset_imports=imports, ir_version=self.ir_version, functions=self.functions
-        )
+        return helper.make_model(graph, opset_imports=imports, ir_version=self.ir_version)
 
     def large(self) -> dict[str, NDArray[Any]]:
         """The arrays that `model` only declares."""

@@ -12,7 +12,7 @@ from layerscope.readers.onnx.draft import Draft
 from layerscope.readers.onnx.wiring import label
 from layerscope.text import quoted
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 MAX_DEPTH = 32
 
 Key = tuple[str, str, str]
@@ -36,6 +36,16 @@ def written_out(draft: Draft) -> None:
     for key in writer.known:
         draft.domains.pop(key[0], None)
     draft.functions = []
+
+
+def function_opsets(draft: Draft) -> set[int]:
+    """The versions of ONNX's own ops that the file's functions are written in."""
+    return {
+        entry.version
+        for function in draft.functions
+        for entry in function.opset_import
+        if entry.domain in ("", "ai.onnx")
+    } or {draft.opset}
 
 
 class _Writer:
