@@ -38,7 +38,7 @@ def nested(depth: int) -> Any:
     for _ in range(depth):
         choice = node("If", "c", "o", then_branch=graph, else_branch=graph)
         # Only one branch grows, so that the file stays small.
-        del choice.attribute[1]
+        del choice.attribute[0]
         leaf = helper.make_graph([node("Neg", "x", "o")], "g", [], [INFO("o", 1, None)])
         choice.attribute.append(helper.make_attribute("else_branch", leaf))
         graph = helper.make_graph([choice], "g", [], [INFO("o", 1, None)])
@@ -151,6 +151,12 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "two weights of one name": (two_of("w"), 3, 'two weights have the name "w"'),
     "too few numbers": (with_weight(tensor_of([2, 3], b"\0" * 20)), 3, "needs 24 bytes, there are 20"),
     "negative axis": (with_weight(tensor_of([-1], b"")), 3, 'tensor "w": shape (-1,)'),
+    "an input left out": (model([node("Min", "x -", "y", "n")], {"x": (1,)}, "y"), 3,
+                          'node "n": input 1 is left out, which Min needs'),
+    "too many inputs": (model([node("Relu", "x x", "y", "n")], {"x": (1,)}, "y"), 3,
+                        'node "n": 2 inputs, Relu has 1'),
+    "an attribute of another type": (model([node("Softmax", "x", "y", "n", axis="one")],
+                                           {"x": (1,)}, "y"), 3, 'node "n": attribute "axis" is of'),
     "no numbers": (with_weight(tensor_of([2])), 3, 'tensor "w"'),
     "huge claim": (with_weight(tensor_of([2**40])), 5, "more than any machine holds"),
     "product overflows": (with_weight(tensor_of([2**33, 2**33, 2**33])), 5, "more than any machine"),

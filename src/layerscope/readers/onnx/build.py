@@ -22,8 +22,7 @@ from layerscope.readers.onnx.catalogue import (
     param_inputs,
     summary,
 )
-from layerscope.readers.onnx.draft import Draft
-from layerscope.readers.onnx.parse import OWN_DOMAINS
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
 from layerscope.readers.onnx.scopes import layer_names
 from layerscope.readers.onnx.shapes import Known, element_name
 from layerscope.readers.onnx.wiring import label

@@ -10,7 +10,7 @@ from typing import Any
 from onnx import NodeProto, defs
 
 from layerscope.readers.onnx.attributes import attribute
-from layerscope.readers.onnx.parse import OWN_DOMAINS
+from layerscope.readers.onnx.draft import OWN_DOMAINS
 from layerscope.text import count, plural, printable, times
 
 # Caffe's layer families, which give the colours of the diagram.

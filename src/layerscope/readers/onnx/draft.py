@@ -19,6 +19,7 @@ from onnx import (
     numpy_helper,
 )
 
+OWN_DOMAINS = ("", "ai.onnx")  # of ONNX's own ops
 SMALL = 1024  # bytes: such arrays go along where shapes are inferred from numbers
 
 Dims = tuple[int | str | None, ...]  # a name for an axis that is free, None for a nameless one

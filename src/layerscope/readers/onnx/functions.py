@@ -8,7 +8,7 @@ from copy import deepcopy
 from onnx import AttributeProto, FunctionProto, NodeProto
 
 from layerscope.errors import LimitError, ReadError
-from layerscope.readers.onnx.draft import Draft
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
 from layerscope.readers.onnx.wiring import label
 from layerscope.text import quoted
 
@@ -31,7 +31,7 @@ def written_out(draft: Draft) -> None:
     draft.nodes = writer.expanded(draft.nodes)
     for function in draft.functions:
         for entry in function.opset_import:
-            if entry.domain not in ("", "ai.onnx"):
+            if entry.domain not in OWN_DOMAINS:
                 draft.domains.setdefault(entry.domain, entry.version)
     for key in writer.known:
         draft.domains.pop(key[0], None)
@@ -44,7 +44,7 @@ def function_opsets(draft: Draft) -> set[int]:
         entry.version
         for function in draft.functions
         for entry in function.opset_import
-        if entry.domain in ("", "ai.onnx")
+        if entry.domain in OWN_DOMAINS
     } or {draft.opset}
 
 

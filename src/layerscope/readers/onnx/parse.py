@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import (
-    AttributeProto,
-    FunctionProto,
     GraphProto,
     ModelProto,
     NodeProto,
     TensorProto,
     ValueInfoProto,
-    defs,
 )
 
-from layerscope.errors import LimitError, ReadError, UnsupportedError
+from layerscope.errors import ReadError, UnsupportedError
 from layerscope.readers.file import InputFile
-from layerscope.readers.onnx.draft import Dims, Draft, Input
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Dims, Draft, Input
 from layerscope.readers.onnx.external import Folder
+from layerscope.readers.onnx.soundness import check_names, check_nodes
 from layerscope.readers.onnx.tensors import array_of
 from layerscope.readers.onnx.wire import Parts
-from layerscope.text import plural, printable, quoted
+from layerscope.text import printable, quoted
 
 OLDEST, NEWEST = 6, 28
 NEWEST_IR = 14
 _ELEMENTS = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
-MAX_NESTING = 16  # graphs inside nodes inside graphs
-MAX_NODES = 200_000
-OWN_DOMAINS = ("", "ai.onnx")
 # What exporters call every graph.
 _NAMELESS = {
     "", "main", "main_graph", "graph", "model", "net", "torch-jit-export", "torch_jit",
@@ -54,13 +47,13 @@ def parse(file: InputFile) -> Draft:
     if not model.HasField("graph"):
         raise ReadError(f"{file.name}: an ONNX file without a graph")
     graph = model.graph
-    _check_names(model, file.name)
+    check_names(model, file.name)
     opset, domains = _opsets(model, file.name)
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise UnsupportedError(f"{file.name}: sparse weights ({quoted(name)}) are not read")
     tensors, elements = _tensors(graph, parts, Folder(file.path))
-    _check_nodes(graph, model.functions, file.name, opset)
+    check_nodes(graph, model.functions, file.name, opset)
     nodes = _with_constants_as_tensors(graph.node, tensors, elements)
     return Draft(
         name=printable(file.path.stem if graph.name.lower() in _NAMELESS else graph.name),
@@ -147,106 +140,6 @@ def dims_of(info: ValueInfoProto) -> Dims:
         else d.dim_param or None
         for i, d in enumerate(dims)
     )
-
-
-def _check_nodes(
-    graph: GraphProto, functions: Iterable[FunctionProto], name: str, opset: int
-) -> None:
-    """Refuse what no real net has: too many nodes, graphs nested too deep."""
-    count = 0
-    level: list[tuple[GraphProto | FunctionProto, int]] = [(graph, 0)]
-    level += [(each, 0) for each in functions]
-    while level:
-        inner, depth = level.pop()
-        if depth > MAX_NESTING:
-            raise LimitError(f"{name}: graphs nested deeper than {MAX_NESTING}")
-        count += len(inner.node)
-        if count > MAX_NODES:
-            raise LimitError(f"{name}: more than {MAX_NODES:,} nodes")
-        for node in inner.node:
-            check_arity(node, opset)
-            for attribute in node.attribute:
-                refuse_external(attribute, node)
-                check_type(node, attribute, opset)
-                if attribute.HasField("g"):
-                    level.append((attribute.g, depth + 1))
-                level += [(each, depth + 1) for each in attribute.graphs]
-        if depth and isinstance(inner, GraphProto):
-            for tensor in inner.initializer:
-                if tensor.data_location == TensorProto.EXTERNAL:
-                    array_of(tensor, None)
-
-
-def _check_names(model: ModelProto, file: str) -> None:
-    """Every name has to be text: protobuf gives bytes where the file has no UTF-8."""
-    graphs: list[GraphProto | FunctionProto] = [model.graph, *model.functions]
-    names: list[Any] = [model.graph.name, *(each.domain for each in model.opset_import)]
-    for function in model.functions:
-        names += [function.name, function.domain, *function.input, *function.output]
-        names += [*function.attribute, *(each.domain for each in function.opset_import)]
-    while graphs:
-        graph = graphs.pop()
-        if isinstance(graph, GraphProto):
-            infos = [*graph.input, *graph.output, *graph.value_info]
-            names += [each.name for each in (*infos, *graph.initializer)]
-            names += [d.dim_param for each in infos for d in each.type.tensor_type.shape.dim]
-        for node in graph.node:
-            names += [node.op_type, node.domain, node.name, *node.input, *node.output]
-            for attribute in node.attribute:
-                names += [attribute.name, attribute.ref_attr_name]
-                graphs += [attribute.g] if attribute.HasField("g") else []
-                graphs += attribute.graphs
-        bad = next((name for name in names if not isinstance(name, str)), None)
-        if bad is not None:
-            raise ReadError(f"{file}: damaged: the name {printable(bad, 60)} is no text")
-        names = []
-
-
-def check_arity(node: NodeProto, opset: int) -> None:
-    """A node has to have as many inputs and outputs as its op."""
-    if node.domain not in OWN_DOMAINS or not defs.has(node.op_type, opset):
-        return
-    op = defs.get_schema(node.op_type, opset)
-    for what, count, least, most in (
-        ("input", len(node.input), op.min_input, op.max_input),
-        ("output", len(node.output), op.min_output, op.max_output),
-    ):
-        if not least <= count <= most:
-            raise ReadError(
-                f"node {quoted(node.name or node.op_type)}: {plural(count, what)},"
-                f" {node.op_type} has {least}{f' to {most}' if most > least else ''}"
-            )
-
-
-def check_type(node: NodeProto, attribute: AttributeProto, opset: int) -> None:
-    """An attribute has to be of the type that its op says."""
-    stated = _attribute_types(node.op_type, opset) if node.domain in OWN_DOMAINS else {}
-    if attribute.type != stated.get(attribute.name, attribute.type):
-        raise ReadError(
-            f"node {quoted(node.name or node.op_type)}: attribute {quoted(attribute.name)} is of"
-            f" another type than {node.op_type} has"
-        )
-
-
-@cache
-def _attribute_types(kind: str, opset: int) -> dict[str, int]:
-    if not defs.has(kind, opset):
-        return {}
-    found = defs.get_schema(kind, opset).attributes
-    kinds: dict[str, Any] = {name: each.type for name, each in found.items()}
-    return {name: int(kind.value) for name, kind in kinds.items()}
-
-
-def refuse_external(attribute: AttributeProto, node: NodeProto) -> None:
-    """External data inside a node would be opened by the runtime, unseen by us."""
-    held = [attribute.t, *attribute.tensors, attribute.sparse_tensor.values]
-    held += [attribute.sparse_tensor.indices]
-    for tensor in held:
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ReadError(
-                f"node {quoted(node.name or node.op_type)}: external data inside a node, which is"
-                " not read"
-            )
 
 
 def _with_constants_as_tensors(
