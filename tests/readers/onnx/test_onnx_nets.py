@@ -118,7 +118,8 @@ def test_params_are_the_weights_that_a_node_reads(tmp_path: Path) -> None:
         "classify": ["fc"],  # through the Transpose
     }
     np.testing.assert_array_equal(net.params["classify"][0].data, numbers(10, 6, seed=8))
-    assert net.params["conv3"][0].shared_with and not net.params["conv2"][0].shared_with
+    assert net.params["conv3"][0].shared_with == "conv2"
+    assert net.params["conv2"][0].shared_with == ""
     from layerscope.measure.cost import layer_costs
 
     costs = dict(zip([each.name for each in net.layers], layer_costs(net), strict=True))

@@ -245,6 +245,7 @@ def test_blobs_of_every_type_have_pictures(tmp_path: Path) -> None:
     x = np.abs(numbers(1, 3, 6, 5))
     page = ls.report(net, x, tmp_path / "page.html")
     assert page.read_text().count("<figure") >= 6
+    assert net.layer("half").summary == "to float16"
     from layerscope.show.drawing import blob_picture
 
     blobs = net.run(x)

@@ -216,7 +216,7 @@ class NetBuilder:
                 if array.dtype.kind in "OSUc" or name in found:
                     continue
                 owner = self._owners.setdefault(name, layer)
-                shared = "" if owner == layer else name
+                shared = "" if owner == layer else owner
                 found[name] = Param(name, array.shape, _plain(array), shared_with=shared)
         return tuple(found.values())
 

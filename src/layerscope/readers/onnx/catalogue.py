@@ -11,6 +11,7 @@ from onnx import NodeProto, defs
 
 from layerscope.readers.onnx.attributes import attribute
 from layerscope.readers.onnx.draft import OWN_DOMAINS
+from layerscope.readers.onnx.shapes import element_name
 from layerscope.text import count, plural, printable, times
 
 # Caffe's layer families, which give the colours of the diagram.
@@ -54,6 +55,7 @@ _ARITHMETIC = frozenset(
     "Add Sub Mul Div Pow Max Min Sum Mean Mod And Or Xor Equal Greater Less GreaterOrEqual"
     " LessOrEqual Where Concat".split()
 )
+_TYPES = ("to", "dtype", "output_dtype")  # attributes that name an element type
 _SIGNS = {"Add": "plus", "Sub": "minus", "Mul": "times", "Div": "divided by", "Pow": "to the power"}
 
 
@@ -243,7 +245,9 @@ def _attributes(node: NodeProto) -> list[str]:
             inner = len(each.g.node) or sum(len(g.node) for g in each.graphs)
             parts.append(f"{printable(each.name, 30)} of {plural(inner, 'node')}")
         elif not (each.HasField("t") or each.tensors or each.HasField("sparse_tensor")):
-            parts.append(f"{printable(each.name, 30)} {_value(attribute(node, each.name))}")
+            value = attribute(node, each.name)
+            words = element_name(value) if each.name in _TYPES else _value(value)
+            parts.append(f"{printable(each.name, 30)} {words}")
     return parts[:6]
 
 

@@ -103,9 +103,9 @@ def _check_form(node: NodeProto, opset: int) -> None:
                 f"node {quoted(node.name or node.op_type)}: attribute {quoted(name)} is missing,"
                 f" which {node.op_type} needs"
             )
-    formal = [each.option.name for each in op.inputs]
+    formal: list[Any] = [each.option for each in op.inputs]
     for i, name in enumerate(node.input):
-        if not name and formal[min(i, len(formal) - 1)] != "Optional":
+        if not name and formal[min(i, len(formal) - 1)].name != "Optional":
             raise ReadError(
                 f"node {quoted(node.name or node.op_type)}: input {i} is left out, which"
                 f" {node.op_type} needs"
