@@ -193,5 +193,7 @@ def test_there_and_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     command = ["report", str(tmp_path / "demo.onnx"), str(image), "-o", str(tmp_path / "p.html")]
     assert cli.run([*command, "--labels", str(LABELS)]) == 0
     assert "69.89 %" in capfd.readouterr().out
+    assert cli.run(["convert", command[1], "-o", command[1]]) == 2
+    assert "is the net itself" in capfd.readouterr().err
     third = ls.open(ls.convert(again, tmp_path / "third.onnx"))
     np.testing.assert_array_equal(third.run(image)["prob"], before["prob"])
