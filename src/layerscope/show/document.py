@@ -212,18 +212,18 @@ def _numbers(figure: Figure) -> str:
     rows = [("lowest", f"{spread.low:.4g}"), ("mean", f"{spread.mean:.4g}")]
     rows += [("highest", f"{spread.high:.4g}")]
     rows.append(("zeros", f"{100 * spread.zeros / max(1, spread.size):.1f} %"))
+    found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
     if spread.channels > 1 and figure.source.unit == "channel":
-        rows.append(("dead", f"{spread.dead} of {spread.channels} channels all zero"))
+        words = f"{spread.dead} of {spread.channels}"
+        found += _warning("channels all zero", words, spread.dead)
     if spread.not_finite:
-        rows.append(("not finite", f"{spread.not_finite:,} NaN or infinite"))
-    marks = {"not finite": ' class="bad"'}
-    if spread.dead:
-        marks["dead"] = ' class="bad"'
-    return (
-        '<dl class="numbers">'
-        + "".join(f"<div{marks.get(n, '')}><dt>{n}</dt><dd>{w}</dd></div>" for n, w in rows)
-        + "</dl>"
-    )
+        found += _warning("NaN or infinite", f"{spread.not_finite:,}", spread.not_finite)
+    return f'<dl class="numbers">{found}</dl>'
+
+
+def _warning(name: str, words: str, number: int) -> str:
+    bad = " bad" if number else ""
+    return f'<div class="whole{bad}"><dt>{name}</dt><dd>{words}</dd></div>'
 
 
 def _fed_picture(name: str, pixels: Any, statement: str) -> str:

@@ -2,7 +2,7 @@
 
 import { number } from "./words.js";
 
-const TALL = 96;
+const BARS_TALL = 96;
 
 /** The view of one vector. */
 export class Bars {
@@ -28,14 +28,13 @@ export class Bars {
     this.canvas.setAttribute("aria-label", `${title}; arrow keys tell each value`);
     this.frame = document.createElement("div");
     this.frame.className = "frame bars";
-    this.frame.style.height = `${TALL}px`;
+    this.frame.style.height = `${BARS_TALL}px`;
     this.mark = document.createElement("span");
     this.mark.className = "mark";
     this.mark.hidden = true;
     this.frame.append(this.canvas, this.mark);
     stage.append(this.frame);
     this.columns = this.wide = 1;
-    this.fit();
     this.canvas.addEventListener("pointermove", (event) => {
       const x = event.clientX - this.canvas.getBoundingClientRect().left;
       this.tell(Math.floor((Math.floor(x / this.wide) * values.length) / this.columns));
@@ -43,23 +42,25 @@ export class Bars {
     this.canvas.addEventListener("pointerleave", () => this.tell(-1));
   }
 
-  fit() {
-    const room = Math.max(60, Math.min(900, this.stage.clientWidth));
+  /** @param {number} available pixels from left to right */
+  fit(available) {
+    const room = Math.max(60, Math.min(900, available - 6));
     this.columns = Math.min(this.values.length, Math.floor(room));
     this.wide = Math.max(1, Math.min(24, Math.floor(room / this.columns)));
     this.frame.style.width = `${this.columns * this.wide}px`;
+    if (this.canvas.dataset.drawn) this.draw();
   }
 
   draw() {
     const { values, columns, wide, canvas } = this;
     canvas.width = columns * wide;
-    canvas.height = TALL;
+    canvas.height = BARS_TALL;
     const pen = canvas.getContext("2d");
     if (!pen) return;
     const style = getComputedStyle(this.stage);
     const span = this.high - this.low || 1;
     /** @param {number} value */
-    const level = (value) => Math.round(((this.high - value) / span) * (TALL - 2)) + 1;
+    const level = (value) => Math.round(((this.high - value) / span) * (BARS_TALL - 2)) + 1;
     for (let column = 0; column < columns; column++) {
       const start = Math.floor((column * values.length) / columns);
       const end = Math.max(start + 1, Math.floor(((column + 1) * values.length) / columns));
@@ -69,10 +70,10 @@ export class Bars {
       pen.fillStyle = whole ? style.getPropertyValue("--mark") : "#ff00ff";
       const width = wide > 2 ? wide - 1 : wide;
       if (whole) pen.fillRect(column * wide, up, width, Math.max(part.some((v) => v !== 0) ? 1 : 0, down - up));
-      else pen.fillRect(column * wide, 0, width, TALL);
+      else pen.fillRect(column * wide, 0, width, BARS_TALL);
     }
     pen.fillStyle = style.getPropertyValue("--dim");
-    pen.fillRect(0, Math.min(TALL - 1, level(0)), canvas.width, 1);
+    pen.fillRect(0, Math.min(BARS_TALL - 1, level(0)), canvas.width, 1);
     canvas.dataset.drawn = "bars";
     this.tell(-1);
   }
@@ -80,11 +81,6 @@ export class Bars {
   release() {
     this.canvas.width = this.canvas.height = 0;
     delete this.canvas.dataset.drawn;
-  }
-
-  refresh() {
-    this.fit();
-    if (this.canvas.dataset.drawn) this.draw();
   }
 
   /** @param {number} place the value to tell; -1 for none */
@@ -100,7 +96,7 @@ export class Bars {
     this.mark.style.left = `${Math.floor((this.place * columns) / values.length) * wide}px`;
     this.mark.style.top = "0";
     this.mark.style.width = `${Math.max(2, wide - 1)}px`;
-    this.mark.style.height = `${TALL}px`;
+    this.mark.style.height = `${BARS_TALL}px`;
     const name = names[this.place] ? ` (${names[this.place]})` : "";
     this.readout.textContent = `${this.place}${name}: ${number(values[this.place], 6)}`;
   }

@@ -19,7 +19,8 @@ import { measured, number } from "./words.js";
  * @property {number} depth slices of a channel that are laid out as tiles; else 1
  */
 
-const TALL = 520;
+const GRID_TALL = 520;
+const PARAM_TALL = 340;
 
 /** The view of one stack of tiles. */
 export class Grid {
@@ -59,19 +60,21 @@ export class Grid {
     this.frame.append(this.canvas, this.mark);
     stage.append(this.frame);
     /** @type {Layout} */
-    this.layout = this.fit();
+    this.layout = layoutOf(meta.count, meta.height, meta.width, GRID_TALL, GRID_TALL);
     this.listen();
   }
 
-  /** Size the box for the room there is; nothing is decoded for that. @returns {Layout} */
-  fit() {
-    const room = Math.max(60, this.stage.clientWidth);
-    const tall = Math.min(TALL, Math.max(240, window.innerHeight * 0.7));
-    this.layout = layoutOf(this.meta.count, this.meta.height, this.meta.width, room, tall);
+  /** @param {number} room pixels from left to right; the box is sized, and nothing decoded */
+  fit(room) {
+    const { count, height, width, unit } = this.meta;
+    const most = unit === "channel" ? GRID_TALL : PARAM_TALL;
+    const tall = Math.min(most, Math.max(240, window.innerHeight * 0.7));
+    this.layout = layoutOf(count, height, width, Math.max(60, room - 6), tall);
     const size = sizeOf(this.layout);
     this.frame.style.width = `${size.width}px`;
     this.frame.style.height = `${size.height}px`;
-    return this.layout;
+    if (this.visible) this.draw();
+    this.markPlace(this.place);
   }
 
   /** Draw now. */
@@ -97,13 +100,6 @@ export class Grid {
     this.sorted = "";
     this.canvas.width = this.canvas.height = 0;
     delete this.canvas.dataset.drawn;
-  }
-
-  /** Fit and draw again, after the window or the choice changed. */
-  refresh() {
-    this.fit();
-    if (this.visible) this.draw();
-    this.markPlace(this.place);
   }
 
   /** @param {{place: number, y: number, x: number} | null} unit what to tell the value of */
@@ -171,6 +167,7 @@ export class Grid {
     this.canvas.addEventListener("click", (event) => {
       const unit = under(event);
       if (!unit) return;
+      this.canvas.focus({ preventScroll: true });
       this.markPlace(unit.place);
       this.open(this, this.order[unit.place]);
     });

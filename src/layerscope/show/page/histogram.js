@@ -2,8 +2,8 @@
 
 import { number } from "./words.js";
 
-const WIDTH = 256;
-const HEIGHT = 72;
+const SPREAD_WIDTH = 256;
+const SPREAD_HEIGHT = 72;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -28,28 +28,28 @@ export function svgElement(name, attributes, words = "") {
  */
 export function drawHistogram(stage, low, high, counts, title) {
   const most = Math.max(1, ...Array.from(counts));
-  const step = WIDTH / counts.length;
+  const step = SPREAD_WIDTH / counts.length;
   const svg = svgElement("svg", {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT + 16}`, width: WIDTH, height: HEIGHT + 16, role: "img", "aria-label": title, class: "histogram",
+    viewBox: `0 0 ${SPREAD_WIDTH} ${SPREAD_HEIGHT + 16}`, width: SPREAD_WIDTH, height: SPREAD_HEIGHT + 16, role: "img", "aria-label": title, class: "histogram",
   });
   Array.from(counts).forEach((count, i) => {
     if (!count) return;
-    const height = Math.max(1, (count / most) * HEIGHT);
+    const height = Math.max(1, (count / most) * SPREAD_HEIGHT);
     const bar = svgElement("rect", {
-      x: (i * step).toFixed(2), y: (HEIGHT - height).toFixed(2), width: (step * 0.86).toFixed(2), height: height.toFixed(2), class: "bin",
+      x: (i * step).toFixed(2), y: (SPREAD_HEIGHT - height).toFixed(2), width: (step * 0.86).toFixed(2), height: height.toFixed(2), class: "bin",
     });
     const from = low + ((high - low) * i) / counts.length;
     const to = low + ((high - low) * (i + 1)) / counts.length;
     bar.append(svgElement("title", {}, `${number(from, 3)} to ${number(to, 3)}: ${count.toLocaleString("en")}`));
     svg.append(bar);
   });
-  svg.append(svgElement("line", { x1: 0, x2: WIDTH, y1: HEIGHT + 0.5, y2: HEIGHT + 0.5, class: "axis" }));
-  const zero = low < 0 && high > 0 ? (-low / (high - low)) * WIDTH : -1;
-  if (zero >= 0) svg.append(svgElement("line", { x1: zero, x2: zero, y1: 0, y2: HEIGHT + 4, class: "zero" }));
-  svg.append(svgElement("text", { x: 0, y: HEIGHT + 14 }, number(low, 3)));
-  if (zero > 50 && zero < WIDTH - 50) {
-    svg.append(svgElement("text", { x: zero, y: HEIGHT + 14, "text-anchor": "middle" }, "0"));
+  svg.append(svgElement("line", { x1: 0, x2: SPREAD_WIDTH, y1: SPREAD_HEIGHT + 0.5, y2: SPREAD_HEIGHT + 0.5, class: "axis" }));
+  const zero = low < 0 && high > 0 ? (-low / (high - low)) * SPREAD_WIDTH : -1;
+  if (zero >= 0) svg.append(svgElement("line", { x1: zero, x2: zero, y1: 0, y2: SPREAD_HEIGHT + 4, class: "zero" }));
+  svg.append(svgElement("text", { x: 0, y: SPREAD_HEIGHT + 14 }, number(low, 3)));
+  if (zero > 50 && zero < SPREAD_WIDTH - 50) {
+    svg.append(svgElement("text", { x: zero, y: SPREAD_HEIGHT + 14, "text-anchor": "middle" }, "0"));
   }
-  svg.append(svgElement("text", { x: WIDTH, y: HEIGHT + 14, "text-anchor": "end" }, number(high, 3)));
+  svg.append(svgElement("text", { x: SPREAD_WIDTH, y: SPREAD_HEIGHT + 14, "text-anchor": "end" }, number(high, 3)));
   stage.append(svg);
 }

@@ -126,6 +126,7 @@ export function inflate(packed, size) {
   const bits = new Bits(packed, 2);
   let at = 0;
   for (let last = 0; !last; ) {
+    if (bits.at > packed.length) throw new Error("damaged data: no end");
     last = bits.take(1);
     const kind = bits.take(2);
     if (kind === 0) {
@@ -155,7 +156,7 @@ export function inflate(packed, size) {
  */
 function inflateBlock(bits, literals, distances, out, at) {
   for (;;) {
-    if (at > out.length || bits.at > bits.bytes.length + 8) throw new Error("damaged data: no end");
+    if (at > out.length || bits.at > bits.bytes.length + 4) throw new Error("damaged data: no end");
     const symbol = bits.symbol(literals);
     if (symbol < 256) {
       out[at++] = symbol;

@@ -42,11 +42,12 @@ function start() {
     const { low, high, counts } = index.spreads[Number(box.dataset.spread)];
     drawHistogram(box, low, high, counts, box.dataset.title ?? "");
   }
+  fit(views);
   const layers = new Layers(queryAll("section.layer"), /** @type {HTMLElement} */ (document.querySelector("nav.map")));
   const help = helpDialog();
   buildBar(settings, help);
   watch(views, settings, zoom);
-  steer(views, settings, zoom, help, layers);
+  whenWhole(() => steer(views, settings, zoom, help, layers));
   layers.follow();
 }
 
@@ -81,6 +82,18 @@ function helpDialog() {
   return dialog;
 }
 
+/** @param {Map<Element, View>} views all measured first: a box that is sized moves the others */
+function fit(views) {
+  const rooms = [...views.keys()].map((stage) => stage.clientWidth);
+  [...views.values()].forEach((view, i) => view.fit(rooms[i]));
+}
+
+/** @param {() => void} action for when the numbers, which are behind the script, have been read */
+function whenWhole(action) {
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", action);
+  else action();
+}
+
 /**
  * Draw what comes near the window, forget what is far from it, and follow changes.
  * @param {Map<Element, View>} views
@@ -95,9 +108,11 @@ function watch(views, settings, zoom) {
       else if (view && !(zoom.isOpen && zoom.grid === view)) view.release();
     }
   }, { rootMargin: "600px" });
-  for (const stage of views.keys()) observer.observe(stage);
+  whenWhole(() => {
+    for (const stage of views.keys()) observer.observe(stage);
+  });
   const refresh = () => {
-    for (const view of views.values()) view.refresh();
+    fit(views);
     if (zoom.isOpen) zoom.draw();
   };
   settings.listeners.push(refresh);
