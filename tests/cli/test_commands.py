@@ -120,7 +120,9 @@ def test_labels_beside_the_net(run, small, image) -> None:
     (small[0].parent / "labels.txt").write_text("ant\nbee\ncat\ndog\n$x^2$ </script>\n")
     assert run("report", *small, image, "-o", "r.html").code == 0
     page = Path("r.html").read_text()
-    assert "bee" in page and "</script>" not in page and "&lt;/script&gt;" in page
+    assert "bee" in page and "$x^2$ </script>" not in page
+    assert "$x^2$ &lt;/script&gt;" in page and "$x^2$ \\u003c/script\\u003e" in page
+    assert page.count("</script>") == page.count("<script")
 
 
 def test_report(run, small, image) -> None:

@@ -27,7 +27,7 @@ class Distribution:
         low, mean, high: over the finite ones; 0 where there are none.
         zeros: how many are exactly zero.
         not_finite: how many are NaN or infinite.
-        channels, dead: channels, and how many of them are zero everywhere.
+        zero_channels: (C,) whether a channel is zero everywhere.
         lows, highs: the ends of each channel (C,), over finite numbers; inf and -inf where a
             channel has none.
         counts: the histogram (BINS,): how many finite numbers other than zero lie in each of BINS
@@ -40,11 +40,20 @@ class Distribution:
     high: float
     zeros: int
     not_finite: int
-    channels: int
-    dead: int
+    zero_channels: NDArray[np.bool_]
     lows: Floats
     highs: Floats
     counts: NDArray[np.int64]
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return len(self.lows)
+
+    @property
+    def dead(self) -> int:
+        """Channels that are zero everywhere."""
+        return int(np.count_nonzero(self.zero_channels))
 
 
 def distribution(values: NDArray[Any]) -> Distribution:
@@ -55,9 +64,8 @@ def distribution(values: NDArray[Any]) -> Distribution:
     channels = len(array) if array.ndim > 1 else 1
     rows = array.reshape(channels, array.size // channels if channels else 0)
     if not rows.size:
-        nothing = np.zeros(0)
-        counts = np.zeros(BINS, np.int64)
-        return Distribution(0, 0.0, 0.0, 0.0, 0, 0, channels, 0, nothing, nothing, counts)
+        lows, counts = np.full(channels, np.inf), np.zeros(BINS, np.int64)
+        return Distribution(0, 0.0, 0.0, 0.0, 0, 0, lows < 0, lows, -lows, counts)
     sums = _Sums(channels)
     for channel, piece in _pieces(rows):
         sums.add(channel, piece)
@@ -76,8 +84,7 @@ def distribution(values: NDArray[Any]) -> Distribution:
         high=high,
         zeros=zeros,
         not_finite=int(rows.size - finite),
-        channels=channels,
-        dead=int(np.count_nonzero(sums.others == 0)),
+        zero_channels=sums.others == 0,
         lows=sums.lows,
         highs=sums.highs,
         counts=counts,
@@ -97,8 +104,9 @@ class _Sums:
         with np.errstate(all="ignore"):
             low, high = piece.min(axis=1), piece.max(axis=1)
             total = np.add.reduce(piece, axis=1)
+            whole = np.isfinite(total).all()  # one value that is not finite makes the sum so
         number: Any = piece.shape[1]
-        if not np.isfinite(low + high - total).all():
+        if not whole:
             finite = np.isfinite(piece)
             low = piece.min(axis=1, where=finite, initial=np.inf)
             high = piece.max(axis=1, where=finite, initial=-np.inf)

@@ -180,7 +180,7 @@ class Document:
         counts = [int(each) for each in spread.counts]
         self._spreads.append({"low": spread.low, "high": spread.high, "counts": counts})
         label = _text(f"{source.title}: how its values are spread")
-        hidden = "" if spread.counts.any() else " hidden"
+        hidden = "" if spread.counts.sum() > FEW else " hidden"
         box = f'<div class="spread" data-spread="{len(self._spreads) - 1}"'
         kind = "tiles" if source.tiles is not None else "vector"
         return (
@@ -213,9 +213,9 @@ def _numbers(figure: Figure) -> str:
     rows += [("highest", f"{spread.high:.4g}")]
     rows.append(("zeros", f"{100 * spread.zeros / max(1, spread.size):.1f} %"))
     found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
-    if spread.channels > 1 and figure.source.unit == "channel":
-        words = f"{spread.dead} of {spread.channels}"
-        found += _warning("channels all zero", words, spread.dead)
+    dead, channels = figure.dead
+    if channels:
+        found += _warning("channels all zero", f"{dead} of {channels}", dead)
     if spread.not_finite:
         found += _warning("NaN or infinite", f"{spread.not_finite:,}", spread.not_finite)
     return f'<dl class="numbers">{found}</dl>'

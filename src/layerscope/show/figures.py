@@ -34,9 +34,9 @@ class Source:
         name: the blob or param.
         array: one image's share of a blob, or a param.
         dims: the shape that is stated.
-        unit: what a tile is: "channel", "filter", "kernel", "row" or "value".
+        unit: what a tile is: "channel", "slice", "filter", "kernel", "row" or "value".
         tiles: (n, h, w) or in colour (n, 3, h, w); None for a vector or what is not drawn.
-        depth: slices of a channel that are tiles of their own.
+        depth: slices of a channel, or kernels of a filter, that are tiles of their own.
         order: of three colour planes.
         parent: the source that this one is `slope` below zero of, and itself above it.
         most: bytes that it may take.
@@ -103,6 +103,17 @@ class Figure:
     panel: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def dead(self) -> tuple[int, int]:
+        """How many channels are zero everywhere, and how many there are; (0, 0) without channels.
+
+        A channel of maps with a third axis is several tiles.
+        """
+        if self.source.unit not in ("channel", "slice") or self.spread.channels < 2:
+            return 0, 0
+        zero: Any = self.spread.zero_channels.reshape(-1, self.source.depth).all(axis=1)
+        return int(zero.sum()), len(zero)
+
+    @property
     def statement(self) -> str:
         """How much is shown of how much."""
         source = self.source
@@ -111,7 +122,8 @@ class Figure:
         noun = f"{source.unit}{'' if source.total == 1 else 's'}"
         words = f"{source.shown:,} of {source.total:,} {noun} shown"
         if source.tiles is not None:
-            words += f", {times(source.tiles.shape[-2:])} each"
+            sides = source.tiles.shape[-2:]
+            words += f", {sides[1]:,} wide" if source.unit == "row" else f", {times(sides)} each"
             if source.tiles.ndim == 4:
                 words += f" in colour (from {source.order})"
         return words

@@ -40,7 +40,8 @@ class Sources:
         source = Source(name, one, array.shape, "value", most=MOST_VALUES)
         if prod(one.shape[1:]) > 1:
             source.tiles, source.unit, source.most = planes(one), "channel", 1 << 40
-            source.depth = prod(one.shape[1:-2])
+            source.depth = prod(one.shape[1:-2]) if one.ndim > 2 else 1
+            source.unit = "slice" if source.depth > 1 else "channel"
             self._derive(layer, name, source)
         elif name == self._probability:
             source.names = self._labels

@@ -16,11 +16,13 @@ import { measured, number } from "./words.js";
  * @property {number} width
  * @property {string} title what a screen reader says
  * @property {string} unit what a tile is: "channel", "filter", ...
- * @property {number} depth slices of a channel that are laid out as tiles; else 1
+ * @property {number} depth slices of a channel, or kernels of a filter, that are tiles of their own
  */
 
 const GRID_TALL = 520;
 const PARAM_TALL = 340;
+const NARROW = 500; // a telephone: what is narrow may be longer
+const NARROW_TALL = 760;
 
 /** The view of one stack of tiles. */
 export class Grid {
@@ -67,8 +69,9 @@ export class Grid {
   /** @param {number} room pixels from left to right; the box is sized, and nothing decoded */
   fit(room) {
     const { count, height, width, unit } = this.meta;
-    const most = unit === "channel" ? GRID_TALL : PARAM_TALL;
-    const tall = Math.min(most, Math.max(240, window.innerHeight * 0.7));
+    const blob = unit === "channel" || unit === "slice";
+    const most = room < NARROW ? NARROW_TALL : blob ? GRID_TALL : PARAM_TALL;
+    const tall = Math.min(most, Math.max(240, window.innerHeight * 0.8));
     this.layout = layoutOf(count, height, width, Math.max(60, room - 6), tall);
     const size = sizeOf(this.layout);
     this.frame.style.width = `${size.width}px`;
@@ -177,10 +180,11 @@ export class Grid {
 /**
  * @param {GridMeta} meta
  * @param {number} tile
- * @returns {string} "channel 3", or "channel 3, slice 1" of maps with a third axis
+ * @returns {string} "channel 3", or "channel 3, slice 1", "filter 3, kernel 1"
  */
 export function tileWords(meta, tile) {
-  if (meta.depth > 1) return `${meta.unit} ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
+  if (meta.unit === "slice") return `channel ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
+  if (meta.unit === "kernel") return `filter ${Math.floor(tile / meta.depth)}, kernel ${tile % meta.depth}`;
   return `${meta.unit} ${tile}`;
 }
 

@@ -192,15 +192,15 @@ export function layoutOf(count, height, width, room, tall) {
     const whole = found.rows * (found.height + found.gap) <= tall && found.width <= room;
     if (whole) return { ...balanced(found, count), times, every: 1 };
   }
+  // Small tiles would lose what there is to see: they stay as they are, and the box scrolls.
+  if (Math.min(height, width) < 48 && width <= room) {
+    return { ...balanced(fits(width, height, 1), count), times: 1, every: 1 };
+  }
   for (let every = 2; ; every++) {
     const found = fits(Math.ceil(width / every), Math.ceil(height / every), 1);
     const whole = found.rows * (found.height + 1) <= tall && found.width <= room;
-    // Tiles that would be too small to see anything stay as they are, and the box scrolls.
-    if (whole || Math.min(found.width, found.height) < 24) {
-      const small = !whole && Math.min(height, width) < 48 && width <= room;
-      if (!small) return { ...balanced(found, count), times: 1, every };
-      return { ...balanced(fits(width, height, 1), count), times: 1, every: 1 };
-    }
+    const least = Math.min(found.width, found.height) < 24 && found.width <= room;
+    if (whole || least) return { ...balanced(found, count), times: 1, every };
   }
 }
 
