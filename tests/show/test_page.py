@@ -180,7 +180,7 @@ def test_tiles_are_enlarged_and_made_smaller_by_whole_numbers() -> None:
         for room in (60, 320, 700, 1000)
     ]
     for case, found in zip(cases, run_node(LAYOUT, cases), strict=True):
-        count, height, width, room, tall = case
+        count, height, width, room, _ = case
         times, every = found["times"], found["every"]
         assert times == int(times) >= 1 and every == int(every) >= 1 and 1 in (times, every)
         assert found["width"] == (width * times if every == 1 else -(-width // every))
