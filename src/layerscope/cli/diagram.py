@@ -29,7 +29,7 @@ from layerscope.readers import open_net
 )
 @net_options
 @output_options
-def diagram(
+def diagram(  # noqa: PLR0913 - one argument for each option of the command
     net: str,
     weights: str | None,
     output: Path | None,

@@ -11,4 +11,14 @@ from layerscope.pictures.grid import Grid, grid
 from layerscope.pictures.image import Picture
 from layerscope.pictures.plot import Plot, histogram, plot, probabilities, vector
 
-__all__ = ["Diagram", "Grid", "Picture", "Plot", "grid", "histogram", "plot", "probabilities", "vector"]
+__all__ = [
+    "Diagram",
+    "Grid",
+    "Picture",
+    "Plot",
+    "grid",
+    "histogram",
+    "plot",
+    "probabilities",
+    "vector",
+]

@@ -86,9 +86,7 @@ def _exchange(graph: Layered) -> bool:
     for row in graph.rows:
         for at in range(len(row) - 1):
             left, right = row[at], row[at + 1]
-            gain = sum(
-                _between(near[left], near[right], place) for near in (graph.up, graph.down)
-            )
+            gain = sum(_between(near[left], near[right], place) for near in (graph.up, graph.down))
             if gain > 0:
                 row[at], row[at + 1] = right, left
                 place[left], place[right] = at + 1, at

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import get_args
 
@@ -13,16 +15,17 @@ from layerscope import text
 from layerscope.errors import UsageError
 from layerscope.files import format_of, write_file
 from layerscope.pictures import png
+from layerscope.pictures.heading import Swatch, heading
 from layerscope.pictures.layout import Layout, Point, Size, arrange
-from layerscope.pictures.lettering import wrapped
-from layerscope.pictures.ruler import Ruler
+from layerscope.pictures.lettering import drawable
+from layerscope.pictures.ruler import Ruler, shortened
 from layerscope.pictures.sheet import Area, Group, Line, Mark, Sheet, Spot, Words
 from layerscope.pictures.solid import Direction, Solid, solid
 
 FORMATS = ("svg", "png", "pdf")
 _GRAY = "#8a9099"
 _MARGIN = 20
-_NARROWEST, _WIDEST = 420, 900  # of the lines at the head
+_NARROWEST = 420
 _NAME, _SHAPE, _BADGE = 12, 11, 10  # sizes of the letters
 _ROOM = 150  # of a label
 _BESIDE, _BELOW = 8, 4  # from a block to its label
@@ -109,9 +112,10 @@ class Diagram:
         return png.encode(pixels(self.sheet, scale), compress=6, caption=self.caption)
 
     def pdf(self) -> bytes:
-        """The diagram as a PDF file of one page, 96 pixels to the inch; smaller where that is
-        needed to stay within the 200 inches that a page of PDF may have.
-        """  # noqa: D205 - one sentence
+        """The diagram as a PDF file of one page, 96 pixels to the inch.
+
+        Where that would pass 200 inches, the longest page that PDF knows, it is made smaller.
+        """
         from layerscope.pictures.pdf import pdf
 
         return pdf(self.sheet)
@@ -174,8 +178,21 @@ def diagram(
         raise UsageError(f"no block has the key {text.quoted(error.args[0])}") from None
     drawn = [_Drawn(block, families, direction) for block in blocks]
     layout = arrange([each.size for each in drawn], ends)
-    head = _head(blocks, families, title, subtitle, _page_width(layout, direction))
+    width = max(_NARROWEST, layout.width if direction == "down" else layout.height)
+    head = heading(title, subtitle, _swatches(blocks, families), (_MARGIN, _MARGIN), width)
     return _composed(drawn, ends, layout, head, title, direction)
+
+
+def _swatches(blocks: Sequence[Block], families: Mapping[str, str]) -> list[Swatch]:
+    """The families that are used, in their order."""
+    solid_ones = {block.family for block in blocks if block.computed}
+    solid_ones |= {family for block in blocks for _, family in block.added}
+    used = solid_ones | {block.family for block in blocks}
+    return [
+        Swatch(family, color, family not in solid_ones)
+        for family, color in families.items()
+        if family in used
+    ]
 
 
 class _Drawn:
@@ -190,7 +207,7 @@ class _Drawn:
         shape = () if block.shape is None and block.computed else block.shape
         self.solid: Solid = solid(shape, color, added, direction, bold=bold)
         self.lines = _label(block)
-        self.label = max(int(Ruler(size).getlength(words)) for words, size, _ in self.lines)
+        self.label = max(_width(words, size) for words, size, _ in self.lines)
         self.tall = sum(size + 3 for _, size, _ in self.lines)
         each = self.solid
         if self.down:
@@ -237,60 +254,34 @@ class _Drawn:
 
 def _label(block: Block) -> list[tuple[str, int, str]]:
     """The lines beside a block: words, size of the letters, colour."""
-    lines = [(Ruler(_NAME).shortened(text.printable(block.title, 1100), _ROOM), _NAME, "ink")]
+    lines = [(shortened(text.printable(block.title, 1100), _ROOM, Ruler(_NAME)), _NAME, "ink")]
     if block.shape is not None:
         words = text.shape(block.shape)
         if len(block.shape) == 5:
             words += f" DxHxW {text.times(block.shape[2:])}"
-        lines.append((Ruler(_SHAPE).shortened(words, _ROOM), _SHAPE, "dim"))
+        lines.append((shortened(words, _ROOM, Ruler(_SHAPE)), _SHAPE, "dim"))
     badge = _badge(block)
     return [*lines, (badge, _BADGE, "dim")] if badge else lines
+
+
+def _width(words: str, size: int) -> int:
+    """The room of words, also where a font has no letter for some and shows their escapes."""
+    ruler = Ruler(size)
+    escaped = min(_ROOM, ruler.getlength(drawable(words)))
+    return ceil(max(ruler.getlength(words), escaped))
 
 
 def _badge(block: Block) -> str:
     """What was added in place, and the role; of what does not fit, how many."""
     ruler = Ruler(_BADGE)
     names = [text.printable(words, 60) for words, _ in block.added]
-    for shown in range(len(names), -1, -1):
+    for shown in range(min(len(names), _ROOM // _BADGE), -1, -1):
         more = f" + {len(names) - shown} more" if shown < len(names) else ""
         words = "".join(f" + {name}" for name in names[:shown]) + more
         words = ", ".join(filter(None, (block.role, words.strip())))
         if ruler.getlength(words) <= _ROOM:
             return words
-    return ruler.shortened(words, _ROOM)
-
-
-def _page_width(layout: Layout, direction: Direction) -> int:
-    width = layout.width if direction == "down" else layout.height
-    return max(_NARROWEST, width)
-
-
-def _head(
-    blocks: Sequence[Block], families: Mapping[str, str], title: str, subtitle: str, width: int
-) -> tuple[list[Mark], int]:
-    """Title, subtitle and legend, and how tall they are."""
-    room = min(width, _WIDEST)
-    marks: list[Mark] = []
-    y = 0
-    for words, size, color in ((title, 16, "ink"), (subtitle, 11, "dim")):
-        for line in wrapped(text.printable(words, 1000), room, Ruler(size)) if words else ():
-            y += size + 5
-            marks.append(Words(_MARGIN, _MARGIN + y - 5, line, size, room, color))
-    used = {block.family for block in blocks}
-    used |= {family for block in blocks for _, family in block.added}
-    x, y = 0, y + 10
-    for family, color in families.items():
-        if family not in used:
-            continue
-        wide = 18 + int(Ruler(_SHAPE).getlength(family)) + 14
-        if x + wide > room and x:
-            x, y = 0, y + 18
-        left, top = _MARGIN + x, _MARGIN + y
-        corners = ((left, top), (left + 12, top), (left + 12, top + 12), (left, top + 12))
-        marks.append(Area(corners, color))
-        marks.append(Words(left + 18, top + 10, family, _SHAPE, wide))
-        x += wide
-    return marks, y + (18 if x else 0) + 16
+    return shortened(words, _ROOM, ruler)
 
 
 def _composed(
@@ -320,10 +311,8 @@ def _composed(
         port = layout.ports[at]
         arrow = [_arrow(Point(port.x, meets[at][0]), shift, down)] if at in entered else []
         parts.append(each.group(port, shift, arrow))
-    caption = text.printable(
-        f"{title or 'diagram'}: {text.plural(len(drawn), 'block')}, {text.plural(len(ends), 'edge')}",
-        1000,
-    )
+    counts = f"{text.plural(len(drawn), 'block')}, {text.plural(len(ends), 'edge')}"
+    caption = text.printable(f"{title or 'diagram'}: {counts}", 1000)
     sheet = Sheet(width, high + tall + 2 * _MARGIN, caption, parts)
     return Diagram(sheet, caption, len(drawn), len(ends))
 
@@ -335,7 +324,7 @@ def _line(points: Sequence[Point], shift: Spot, down: bool, dashed: bool) -> Lin
         return (x + shift[0], y + shift[1]) if down else (y + shift[0], x + shift[1])
 
     steps: list[tuple[Spot, ...]] = []
-    for one, other in zip(points, points[1:], strict=False):
+    for one, other in pairwise(points):
         if one.x == other.x:
             steps.append((at(*other),))
         else:

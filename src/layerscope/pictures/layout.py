@@ -199,7 +199,7 @@ def _walked(graph: Layered) -> list[int]:
             if not seen[node]:
                 seen[node] = True
                 found.append(node)
-                pending += reversed(sorted(graph.down[node]))
+                pending += sorted(graph.down[node], reverse=True)
     return found
 
 
@@ -227,7 +227,7 @@ def _bands(
         far = max(
             (abs(across[node] - across[to]) for node in row for to in graph.down[node]), default=0
         )
-        here = ends[-1] + channel + min(channel, far // 16)
+        here = ends[-1] + channel + min(channel, far // 12)
     return starts, ends, ends[-1] if ends else 0
 
 
@@ -236,9 +236,7 @@ def _chains(graph: Layered, edges: Sequence[tuple[int, int]]) -> list[list[int]]
     source = list(range(graph.real))  # of each point's chain; points come after one before them
     for point in range(graph.real, len(graph.rank)):
         source.append(source[graph.up[point][0]])
-    enters = {
-        (source[step], node): step for node in range(graph.real) for step in graph.up[node]
-    }
+    enters = {(source[step], node): step for node in range(graph.real) for step in graph.up[node]}
     led = [False] * len(graph.rank)
     found: list[list[int]] = []
     for edge in edges:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 
 from layerscope.pictures.lettering import drawable
-from layerscope.pictures.ruler import Ruler
+from layerscope.pictures.ruler import Ruler, shortened
 from layerscope.pictures.sheet import INKS, Area, Line, Mark, Sheet, Spot, Words
 
 _LONGEST = 14_400  # points; readers refuse longer pages (PDF 32000-1, annex C.2)
@@ -30,7 +30,9 @@ def pdf(sheet: Sheet) -> bytes:
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
         f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {width:.2f} {height:.2f}]"
         "/Resources<</Font<</F 5 0 R>>>>/Contents 4 0 R>>".encode(),
-        f"<</Length {len(content)}/Filter/FlateDecode>>stream\n".encode() + content + b"\nendstream",
+        f"<</Length {len(content)}/Filter/FlateDecode>>stream\n".encode()
+        + content
+        + b"\nendstream",
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
         b"<</Title" + title + b">>",
     )
@@ -74,7 +76,7 @@ def _area(area: Area) -> str:
 
 def _written(mark: Words) -> str:
     ruler = Ruler(mark.size)
-    words = ruler.shortened(drawable(mark.words), mark.room)
+    words = shortened(drawable(mark.words), mark.room, ruler)
     x = mark.x - (ruler.getlength(words) / 2 if mark.middle else 0)
     place = f"1 0 0 -1 {_spot((x, mark.y))} Tm"  # the page is upside down, letters are not
     return f"BT {_rgb(mark.color)} rg /F {mark.size:g} Tf {place} {_string(words)} Tj ET"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from layerscope.errors import LimitError
 from layerscope.pictures.lettering import drawable
-from layerscope.pictures.ruler import Ruler
+from layerscope.pictures.ruler import shortened
 from layerscope.pictures.sheet import INKS, Area, Line, Mark, Sheet, Spot, Words, extent
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ class _Brush:
     def _write(self, mark: Words) -> None:
         from PIL import ImageFont
 
-        words = Ruler(mark.size).shortened(drawable(mark.words), mark.room)
         x, y = self._at((mark.x, mark.y))
         font = ImageFont.load_default(mark.size * self.times)
+        words = shortened(drawable(mark.words), mark.room * self.times, font)
         anchor = "ms" if mark.middle else "ls"
         self.drawing.text((x, y), words, fill=_rgb(mark.color), font=font, anchor=anchor)
 
@@ -114,7 +115,7 @@ def flat(line: Line) -> tuple[Spot, ...]:
 def dashes(way: tuple[Spot, ...]) -> Iterator[tuple[Spot, Spot]]:
     """The dashes of a line."""
     left, drawn = _DASH, True
-    for (x, y), (to_x, to_y) in zip(way, way[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(way):
         length = float(np.hypot(to_x - x, to_y - y))
         done = 0.0
         while done < length:

@@ -6,6 +6,8 @@ as a full square, so it always fits.
 
 from __future__ import annotations
 
+from layerscope.pictures.lettering import Ruler as Font
+
 _SLACK = 1.08  # of fonts that run a little wider
 _SQUARE = 1000
 
@@ -33,22 +35,23 @@ class Ruler:
         )
         return thousandths / 1000 * self.size * _SLACK
 
-    def shortened(self, words: str, room: float) -> str:
-        """The words, or as much of both ends of them as fits with an ellipsis between.
 
-        >>> Ruler(10).shortened("inception_3a/3x3_reduce", 90)
-        'inception…_reduce'
-        """
-        if self.getlength(words) <= room:
-            return words
-        least, most = 0, len(words) - 1
-        while least < most:
-            kept = (least + most + 1) // 2
-            if self.getlength(_cut(words, kept)) <= room:
-                least = kept
-            else:
-                most = kept - 1
-        return _cut(words, least)
+def shortened(words: str, room: float, font: Font) -> str:
+    """The words, or as much of both ends of them as fits with an ellipsis between.
+
+    >>> shortened("inception_3a/3x3_reduce", 90, Ruler(10))
+    'inception…_reduce'
+    """
+    if font.getlength(words) <= room:
+        return words
+    least, most = 0, len(words) - 1
+    while least < most:
+        kept = (least + most + 1) // 2
+        if font.getlength(_cut(words, kept)) <= room:
+            least = kept
+        else:
+            most = kept - 1
+    return _cut(words, least)
 
 
 def _cut(words: str, kept: int) -> str:

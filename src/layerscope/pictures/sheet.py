@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 INKS = {"ink": "#1c2024", "dim": "#5a636c", "page": "#ffffff"}
 """Colours by their part in the drawing; a page that shows the SVG may set others (--ink, ...)."""
@@ -118,7 +118,9 @@ def extent(mark: Mark) -> tuple[float, float]:
     """The first and last y that a mark may touch."""
     if isinstance(mark, Words):
         return mark.y - 1.2 * mark.size, mark.y + 0.5 * mark.size
-    spots = mark.corners if isinstance(mark, Area) else (mark.start, *chain.from_iterable(mark.steps))
+    spots = (
+        mark.corners if isinstance(mark, Area) else (mark.start, *chain.from_iterable(mark.steps))
+    )
     return min(y for _, y in spots) - 3, max(y for _, y in spots) + 3
 
 

@@ -116,9 +116,7 @@ def _box(
         marks += _slab(start, end, across, (right, up), each, down=down)
     cap = _top(wide, right, up) if down else _side(wide, high, right, up)
     first, last = color, (shown[-1] if shown else color)
-    marks.append(
-        Area(cap, _light(first) if down else _dark(last), _edge(first if down else last))
-    )
+    marks.append(Area(cap, _light(first) if down else _dark(last), _edge(first if down else last)))
     if bold:
         marks.append(Area(_outline(wide, high, right, up), "", "ink", 2))
     if down:

@@ -1,4 +1,4 @@
-"""A drawing as SVG: stands alone as a file, and takes on a page's colours when it is part of one."""
+"""A drawing as SVG: stands alone as a file, takes on the colours of a page that it is part of."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def svg(sheet: Sheet) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect width="{sheet.width}" height="{sheet.height}"{_fill("page")}/>',
     ]
-    for part in sheet.parts:
-        parts.append(_group(part) if isinstance(part, Group) else _mark(part))
+    parts += [_group(each) if isinstance(each, Group) else _mark(each) for each in sheet.parts]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

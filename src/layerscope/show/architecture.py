@@ -12,19 +12,19 @@ from layerscope.pictures.diagram import diagram as draw
 from layerscope.pictures.solid import Direction
 from layerscope.text import plural, printable, shape
 
-# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) and of Tol's muted scheme
-# (https://sronpersonalpages.nl/~pault/): those who see fewer colours can tell them apart too.
+# Chosen near the colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) so that any two differ
+# by 0.07 in Oklab or more, also for those who see fewer colours (Machado and others, 2009).
 FAMILIES = {
-    "input": "#8a9099",
-    "convolution": "#0072b2",
-    "pooling": "#e69f00",
+    "input": "#f0f2f4",
+    "convolution": "#2b83d6",
+    "pooling": "#f0a500",
     "fully connected": "#cc79a7",
-    "normalization": "#009e73",
+    "normalization": "#007a55",
     "activation": "#f0e442",
-    "join, split": "#56b4e9",
-    "recurrent": "#332288",
-    "detection": "#882255",
-    "loss": "#d55e00",
+    "join, split": "#7fd0f5",
+    "recurrent": "#4b35a8",
+    "detection": "#6e0f3a",
+    "loss": "#c64f00",
     "other": "#c9bda4",
     "not computed": "#b03060",
 }
@@ -157,7 +157,7 @@ def _ops(net: Net, layer: Layer) -> set[str]:
 
 
 def family_of(layer: Layer, ops: Collection[str]) -> str:
-    """The key of `FAMILIES` for a layer, by its family, and where that is coarse by its ONNX ops."""
+    """The key of `FAMILIES` for a layer: by its family, or where that is coarse by its ONNX ops."""
     used = set(ops)
     if layer.reason:
         return "not computed"
@@ -174,7 +174,7 @@ def family_of(layer: Layer, ops: Collection[str]) -> str:
         return "fully connected"
     if layer.params and used and used <= _SCALING:
         return "normalization"  # the second half of a batch normalization
-    if len(set(layer.bottoms)) > 1 or len(layer.tops) > 1:
+    if len(layer.bottoms) > 1 or len(layer.tops) > 1:
         return "join, split"
     if layer.family == "neuron" or used & {"Softmax", "LogSoftmax"}:
         return "activation"
