@@ -58,7 +58,7 @@ def pixels(sheet: Sheet, scale: float = 1) -> npt.NDArray[np.uint8]:
 class _Brush:
     """Draws marks onto one strip."""
 
-    def __init__(self, draw: ImageDraw, times: float, above: float) -> None:
+    def __init__(self, draw: ImageDraw, times: float, above: int) -> None:
         self.drawing = draw
         self.times = times
         self.above = above
@@ -90,8 +90,9 @@ class _Brush:
         anchor = "ms" if mark.middle else "ls"
         self.drawing.text((x, y), words, fill=_rgb(mark.color), font=font, anchor=anchor)
 
-    def _at(self, spot: Spot) -> Spot:
-        return spot[0] * self.times, spot[1] * self.times - self.above
+    def _at(self, spot: Spot) -> tuple[int, int]:
+        """A place on the strip, whole: Pillow would round those above and below differently."""
+        return round(spot[0] * self.times), round(spot[1] * self.times) - self.above
 
 
 def flat(line: Line) -> tuple[Spot, ...]:
