@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -150,8 +151,11 @@ def test_the_formats_have_one_size(tmp_path: Path, direction: str) -> None:
 
 
 @pytest.mark.parametrize("direction", ["down", "right"])
-def test_nothing_leaves_the_page_and_no_words_lie_on_lines(direction: str) -> None:
-    found = drawn(direction=direction)
+@pytest.mark.parametrize("long", ["", "a_long_name_in_every_branch"])
+def test_nothing_leaves_the_page_and_no_words_lie_on_lines(direction: str, long: str) -> None:
+    blocks = [replace(each, title=long or each.title) for each in BLOCKS]
+    ways = [*EDGES, ("data", "odd"), ("odd", "loss"), ("data", "loss")]
+    found = diagram(blocks, ways, FAMILIES, direction=direction)  # type: ignore[arg-type]
     words, lines = [], []
     for mark in found.sheet.marks():
         if isinstance(mark, Words):

@@ -301,10 +301,11 @@ def _composed(
     meets = [each.meets(port) for each, port in zip(drawn, layout.ports, strict=True)]
     parts: list[Mark | Group] = list(marks)
     for (source, target), route in zip(ends, layout.routes, strict=True):
-        points = list(route)
-        if points[0].y <= layout.ports[source].y + drawn[source].size.length:
-            points[0] = Point(points[0].x, meets[source][1])
-        points[-1] = Point(points[-1].x, meets[target][0] - _ARROW[1] + 1)
+        # Curves end where the room of a block begins: what leads on to the solid passes its label.
+        tip = Point(route[-1].x, meets[target][0] - _ARROW[1] + 1)
+        points = [*route, tip] if tip.y >= route[-1].y else [*route[:-1], tip]
+        if route[0].y <= layout.ports[source].y + drawn[source].size.length:
+            points.insert(0, Point(route[0].x, meets[source][1]))
         parts.append(_line(points, shift, down, not drawn[target].block.computed))
     entered = {target for _, target in ends}
     for at, each in enumerate(drawn):
@@ -326,6 +327,8 @@ def _line(points: Sequence[Point], shift: Spot, down: bool, dashed: bool) -> Lin
     steps: list[tuple[Spot, ...]] = []
     for one, other in pairwise(points):
         if one.x == other.x:
+            if steps and len(steps[-1]) == 1:
+                steps.pop()  # one straight line
             steps.append((at(*other),))
         else:
             middle = (one.y + other.y) / 2
