@@ -347,7 +347,7 @@ def test_shapes_of_a_net_with_an_unknown_type(run, tmp_path: Path) -> None:
         'layer { name: "y" type: "Foo" bottom: "x" top: "y" }'
     )
     found = run("shapes", tmp_path / "n.prototxt")
-    assert found.code == 0 and "x  (2, 3)" in found.out
+    assert found.code == 0 and "x     (2, 3)" in found.out
     assert 'n.prototxt:2:24: layer "y" has type "Foo"' in found.err
     (layer,) = json.loads(run("shapes", tmp_path / "n.prototxt", "--json").out)["not_computed"]
     assert (layer["layer"], layer["type"]) == ("y", "Foo") and '"Foo"' in layer["reason"]
