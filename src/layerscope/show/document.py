@@ -6,6 +6,7 @@ Words, tables and numbers are here, for every reader; the script of the page add
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -13,14 +14,22 @@ from typing import Any
 
 from layerscope.blobs import Blobs
 from layerscope.measure.cost import Cost, layer_costs
+from layerscope.measure.receptive import receptive_fields
 from layerscope.measure.top import Guess, probability_blob, top
 from layerscope.net import Layer, Net
 from layerscope.pictures import Picture
 from layerscope.pictures.color import COLORS, palette
+from layerscope.show.contents import (
+    anchor,
+    blocks,
+    contents_html,
+    family_class,
+    family_style,
+)
 from layerscope.show.figures import FEW, Figure, Source
 from layerscope.show.notebook import activations_html, escaped, params_html
 from layerscope.show.page import script, style
-from layerscope.show.table import tables
+from layerscope.show.table import field_words, tables
 from layerscope.text import count, printable, shape, size, times
 
 _FIRST = 'document.documentElement.classList.add("js");'
@@ -32,7 +41,8 @@ class Document:
 
     def __init__(self, net: Net, blobs: Blobs, labels: Sequence[str]) -> None:
         self._net, self._blobs, self._labels = net, blobs, labels
-        self._costs = layer_costs(net)
+        self._costs, self._fields = layer_costs(net), receptive_fields(net)
+        self._contents, self._blocks = list(contents_html(net)), blocks(net)
         self._sections: list[str] = []
         self._panels: list[dict[str, Any]] = []
         self._spreads: list[dict[str, Any]] = []
@@ -52,17 +62,17 @@ class Document:
         name, totals = _text(net.name), found.totals
         yield (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
+            f'<meta http-equiv="Content-Security-Policy" content="{self._policy()}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<meta name="color-scheme" content="light dark">'
-            f"<title>{name}: every layer</title><style>{style()}</style>"
+            f"<title>{name}: every layer</title><style>{_style()}</style>"
             f"<script>{_FIRST}</script></head><body>"
         )
         yield f'<header class="top"><h1>{name}</h1><p class="dim">{len(net.layers)} layers,'
         yield f"{totals.weights:,} weights ({size(totals.weight_bytes)}),"
         yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}</p></header>"
         yield '<div class="page">'
-        yield from self._map()
+        yield from self._contents
         yield "<main>"
         yield self._input()
         yield from _notes(net.notes)
@@ -79,18 +89,22 @@ class Document:
             yield f'<script type="application/base64" id="data{number}">{data}</script>'
         yield "</body></html>"
 
+    def _policy(self) -> str:
+        """What may run and be drawn: our own script and styles, by their hashes, and nothing else.
+
+        A style inside the diagram counts as a style of the page.
+        """
+        drawn = re.findall("<style>(.*?)</style>", "".join(self._contents), re.DOTALL)
+        styles = " ".join(map(_hash, [_style(), *drawn]))
+        scripts = " ".join(map(_hash, [_FIRST, script()]))
+        return (
+            f"default-src 'none'; img-src data:; style-src {styles}; script-src {scripts};"
+            " base-uri 'none'; form-action 'none'"
+        )
+
     def _index(self) -> dict[str, Any]:
         palettes = {name: b64encode(palette(name).tobytes()).decode("ascii") for name in COLORS}
         return {"palettes": palettes, "panels": self._panels, "spreads": self._spreads}
-
-    def _map(self) -> Iterator[str]:
-        yield '<details class="map" open><summary>layers</summary>'
-        yield '<nav class="map" aria-label="layers"><ol>'
-        for i, layer in enumerate(self._net.layers):
-            kind = f"{_family(layer)}"
-            yield f'<li><a class="{kind}" href="#layer{i}"><span>{_text(layer.name)}</span>'
-            yield f"<small>{_text(layer.type)}</small></a></li>"
-        yield "</ol></nav></details>"
 
     def _input(self) -> str:
         """What was fed, and the most likely classes."""
@@ -110,7 +124,9 @@ class Document:
         self, index: int, layer: Layer, figures: Mapping[str | int, Figure]
     ) -> Iterator[str]:
         """One layer: what it does, its blobs, its params."""
-        yield f'<section class="layer {_family(layer)}" id="layer{index}" tabindex="-1">'
+        family, block = family_class(self._net, layer), self._blocks[index]
+        yield f'<section class="layer {family}" id="{anchor(index)}" data-block="{block}"'
+        yield ' tabindex="-1">'
         yield f'<h2><span class="number">{index + 1}</span> {_text(layer.name)}'
         yield f"<small>{_text(layer.type)}</small></h2>"
         if layer.summary:
@@ -133,6 +149,7 @@ class Document:
             facts.append(("reads", ", ".join(reads)))
         if layer.tops:
             facts.append(("writes", ", ".join(f"{t} {times(self._shape(t))}" for t in layer.tops)))
+        facts += [("sees", words) for top in layer.tops[:1] if (words := self._seen(top))]
         if cost.weights:
             facts.append(("weights", f"{cost.weights:,} ({size(cost.weight_bytes)})"))
         if cost.multiply_adds:
@@ -141,6 +158,15 @@ class Document:
             f"<div><dt>{name}</dt><dd>{_text(words)}</dd></div>" for name, words in facts
         )
         return f'<dl class="facts">{rows}</dl>' if rows else ""
+
+    def _seen(self, top: str) -> str:
+        """The receptive field of a blob's units, in words."""
+        extent, stride, _ = field_words(self._fields[top])
+        if extent in ("-", "1x1"):
+            return ""
+        if not stride:
+            return extent.replace("all", "the whole input")
+        return f"{extent}, stride {stride}"
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self._blobs[name].shape if name in self._blobs else self._net.blobs[name].shape
@@ -262,18 +288,8 @@ def _notes(notes: Sequence[str]) -> Iterator[str]:
         yield '<ul class="notes">' + "".join(f"<li>{_text(n)}</li>" for n in notes) + "</ul>"
 
 
-def _family(layer: Layer) -> str:
-    """The class of a layer's colour; families are our words, types are the file's."""
-    known = ("data", "vision", "recurrent", "common", "normalization", "neuron", "utility", "loss")
-    return f"family-{layer.family if layer.family in known else 'other'}"
-
-
-def _policy() -> str:
-    scripts = " ".join(_hash(each) for each in (_FIRST, script()))
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style())}; script-src {scripts};"
-        " base-uri 'none'; form-action 'none'"
-    )
+def _style() -> str:
+    return style() + family_style()
 
 
 def _hash(text: str) -> str:

@@ -2,14 +2,13 @@
 
 /** Which layer is current. */
 export class Layers {
-  /** @param {HTMLElement[]} sections @param {HTMLElement} map the box of links */
-  constructor(sections, map) {
+  /** @param {HTMLElement[]} sections @param {Iterable<Element>} links to them: of a list, of a diagram */
+  constructor(sections, links) {
     this.sections = sections;
-    this.map = map;
     this.current = -1;
     /** @type {Map<string, Element[]>} */
     this.links = new Map();
-    for (const link of map.querySelectorAll("a")) {
+    for (const link of links) {
       const target = link.getAttribute("href") ?? "";
       this.links.set(target, [...(this.links.get(target) ?? []), link]);
     }
@@ -43,13 +42,17 @@ export class Layers {
     this.current = index;
     for (const link of this.of(index)) {
       link.setAttribute("aria-current", "true");
-      keepInSight(link, this.map);
+      keepInSight(link);
     }
   }
 
-  /** @param {number} index @returns {Element[]} */
+  /** @param {number} index @returns {Element[]} the links to a layer, or to the block that it is drawn in */
   of(index) {
-    return this.links.get(`#${this.sections[index]?.id}`) ?? [];
+    const section = this.sections[index];
+    if (!section) return [];
+    const inList = this.links.get(`#${section.id}`) ?? [];
+    const drawn = this.links.get(`#${section.dataset.block}`) ?? [];
+    return [...new Set([...inList, ...drawn.filter((link) => link.closest("svg"))])];
   }
 
   /** @param {number} by go so many layers on, and give the section the focus */
@@ -62,9 +65,17 @@ export class Layers {
   }
 }
 
-/** @param {Element} link @param {HTMLElement} box scrolled so that the link is seen; the page is not */
-function keepInSight(link, box) {
+/** @param {Element} link its box is scrolled so that it is seen; the page is not */
+function keepInSight(link) {
+  const box = link.closest("nav");
+  if (!box) return;
   const [inner, outer] = [link.getBoundingClientRect(), box.getBoundingClientRect()];
-  if (inner.top < outer.top + 40) box.scrollTop -= outer.top + 40 - inner.top;
-  if (inner.bottom > outer.bottom - 40) box.scrollTop += inner.bottom - outer.bottom + 40;
+  const middle = (outer.top + outer.bottom) / 2;
+  const beside = (outer.left + outer.right) / 2;
+  if (inner.top < outer.top + 40 || inner.bottom > outer.bottom - 40) {
+    box.scrollTop += (inner.top + inner.bottom) / 2 - middle;
+  }
+  if (inner.left < outer.left || inner.right > outer.right) {
+    box.scrollLeft += (inner.left + inner.right) / 2 - beside;
+  }
 }

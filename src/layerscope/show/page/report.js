@@ -43,7 +43,7 @@ function start() {
     drawHistogram(box, low, high, counts, box.dataset.title ?? "");
   }
   fit(views);
-  const layers = new Layers(queryAll("section.layer"), /** @type {HTMLElement} */ (document.querySelector("nav.map")));
+  const layers = new Layers(queryAll("section.layer"), document.querySelectorAll(".contents a"));
   const help = helpDialog();
   buildBar(settings, help);
   watch(views, settings, zoom);
