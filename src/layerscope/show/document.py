@@ -235,9 +235,11 @@ class Document:
 def _numbers(figure: Figure) -> str:
     """The distribution in numbers."""
     spread = figure.spread
-    rows = [("lowest", f"{spread.low:.4g}"), ("mean", f"{spread.mean:.4g}")]
-    rows += [("highest", f"{spread.high:.4g}")]
-    rows.append(("zeros", f"{100 * spread.zeros / max(1, spread.size):.1f} %"))
+    rows = [("lowest", f"{spread.low:.4g}"), ("highest", f"{spread.high:.4g}")]
+    rows.append(("mean", f"{spread.mean:.4g}"))
+    # The zeros behind a ReLU would hide all other bars of the histogram.
+    zeros = "zeros, without bar" if spread.zeros else "zeros"
+    rows.append((zeros, f"{100 * spread.zeros / max(1, spread.size):.1f} %"))
     found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
     dead, channels = figure.dead
     if channels:

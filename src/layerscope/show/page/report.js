@@ -108,9 +108,10 @@ function watch(views, settings, zoom) {
       else if (view && !(zoom.isOpen && zoom.grid === view)) view.release();
     }
   }, { rootMargin: "600px" });
-  whenWhole(() => {
+  const observe = () => {
     for (const stage of views.keys()) observer.observe(stage);
-  });
+  };
+  whenWhole(observe);
   const refresh = () => {
     fit(views);
     if (zoom.isOpen) zoom.draw();
@@ -123,8 +124,10 @@ function watch(views, settings, zoom) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   addEventListener("beforeprint", () => {
+    observer.disconnect(); // what is out of sight is printed too
     for (const view of views.values()) view.draw();
   });
+  addEventListener("afterprint", observe);
 }
 
 /**
