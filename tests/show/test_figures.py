@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import layerscope as ls
+from layerscope.readers.caffe.write import write_caffemodel
 from layerscope.show.figures import MOST_OF_A_PARAM, Source, figure, share
 from layerscope.show.sources import Sources, slope_of
 
@@ -87,6 +90,53 @@ def test_what_the_page_can_compute_is_stored_once(
         assert not figure(after).data and after.shown == before.shown == 90
         bent = np.where(blobs["c@c"] < 0, slope * blobs["c@c"], blobs["c@c"])
         np.testing.assert_allclose(blobs["c"], bent, rtol=1e-6)
+
+
+NORMED = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 20 dim: 20 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
+    num_output: 9 kernel_size: KERNEL weight_filler { type: "xavier" } } }
+layer { name: "n" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "t" type: "Scale" bottom: "c" top: "t" }
+"""
+
+
+@pytest.mark.parametrize("kernel", [3, 15], ids=["own ends", "shared ends"])
+def test_a_scaled_blob_is_stored_once(tmp_path: Path, kernel: int) -> None:
+    """BatchNorm and Scale: the codes of the convolution with other ends, negative factors too."""
+    random = np.random.default_rng(2)
+    path, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    path.write_text(NORMED.replace("KERNEL", str(kernel)))
+    arrays = {
+        "c": [random.normal(size=(9, 3, kernel, kernel)), random.normal(size=9)],
+        "n": [random.normal(size=9), random.uniform(0.5, 2, 9), np.ones(1)],
+        "s": [random.normal(size=9), random.normal(size=9)],
+        "t": [np.ones(9)],
+    }
+    write_caffemodel(weights, "net", [(name, "", each) for name, each in arrays.items()])
+    net = ls.open(path, weights)
+    blobs = net.run(random.normal(size=(1, 3, 20, 20)).astype(np.float32))
+    sources = Sources(net, blobs, [])
+    names = ["c@c", "c@n", "c@s", "c", "t"]
+    found = [sources.blob(*each) for each in zip(net.layers[1:], names, strict=True)]
+    assert [each.owner.name for each in found] == ["c@c"] * 4 + ["t"]  # nothing behind a ReLU
+    share(sources.blobs, 1 << 30)
+    raw = zlib.decompress(base64.b64decode(figure(found[0]).data))
+    number = 1 if kernel == 15 else 9
+    codes = np.frombuffer(raw[8 * number :], np.uint8).reshape(9, -1)
+    for source, name in zip(found[1:4], names[1:4], strict=True):
+        low, high = np.frombuffer(
+            base64.b64decode(figure(source).panel["tiles"]["ends"]), "<f4"
+        ).reshape(2, 9, 1)
+        values = low + (codes.astype(np.float64) - 1) / 254 * (high - low)
+        if source.slope is not None:
+            values = np.where(values < 0, source.slope * values, values)
+        true = blobs[name][0].reshape(9, -1)
+        assert (np.abs(values - true) <= 0.61 * np.abs(high - low) / 254).all(), name
+    assert (found[1].ends[0] < found[1].ends[1]).all()  # a deviation is positive
+    assert (found[2].ends[0] > found[2].ends[1]).any()  # a factor need not be
 
 
 def test_deep_filters_are_shown_in_part(tmp_path: Path) -> None:

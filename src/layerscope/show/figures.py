@@ -38,7 +38,9 @@ class Source:
         tiles: (n, h, w) or in colour (n, 3, h, w); None for a vector or what is not drawn.
         depth: slices of a channel, or kernels of a filter, that are tiles of their own.
         order: of three colour planes.
-        parent: the source that this one is `slope` below zero of, and itself above it.
+        parent: the source whose codes this one is drawn from.
+        slope: what the parent's values below zero are multiplied with; None leaves them.
+        ends: what the ends of the parent's tiles become, (2, n) float32; None where they stay.
         most: bytes that it may take.
         names: of the values of a vector.
         words: what else is to be said.
@@ -53,6 +55,7 @@ class Source:
     order: str = "RGB"
     parent: Source | None = None
     slope: float | None = None
+    ends: NDArray[np.float32] | None = None
     most: int = 1 << 40
     names: Sequence[str] = ()
     words: tuple[str, ...] = ()
@@ -67,6 +70,11 @@ class Source:
     def total(self) -> int:
         """Tiles, or values of a vector."""
         return len(self.tiles) if self.tiles is not None else int(self.array.size)
+
+    @property
+    def owner(self) -> Source:
+        """The source that has the codes: the parent, or this one."""
+        return self.parent or self
 
     @property
     def drawn(self) -> bool:
@@ -205,6 +213,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "height": source.shown if one else tiles.shape[-2],
             "width": tiles.shape[-1],
             "shared": source.shares_ends or one,
+            "ends": _ends(source),
             "slope": source.slope,
             "low": spread.low,
             "high": spread.high,
@@ -215,3 +224,10 @@ def _panel(found: Figure) -> dict[str, Any]:
             "depth": source.depth,
         },
     }
+
+
+def _ends(source: Source) -> str:
+    if source.ends is None:
+        return ""
+    shown = source.ends[:, : source.shown].astype("<f4")
+    return b64encode(shown.tobytes()).decode("ascii")
