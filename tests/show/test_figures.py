@@ -26,16 +26,19 @@ def test_all_is_shown_where_there_is_room() -> None:
     assert [s.shown for s in sources] == [3, 50]
 
 
-def test_too_much_is_cut_fairly_and_stays_below_the_budget() -> None:
-    sources = [maps(3, 10), maps(500, 20), maps(100, 40)]
-    budget = 100_000
+def test_too_much_is_cut_alike_and_stays_below_the_budget() -> None:
+    sources = [maps(3, 10), maps(500, 20), maps(100, 40), maps(40, 50)]
+    budget = 3 * 108 + 60 * (408 + 1608) + 40 * 2508 + 1000
     share(sources, budget)
-    assert sources[0].shown == 3  # asks for less than its share
-    used = [s.shown * s.bytes_each for s in sources]
-    assert sum(used) <= budget
-    assert all(each > 0.9 * (budget - used[0]) / 2 for each in used[1:])
+    assert [s.shown for s in sources] == [3, 60, 60, 40]
     packed = [len(figure(s).data) for s in sources]
     assert sum(packed) <= 4 / 3 * budget + 400
+
+
+def test_large_maps_take_nothing_from_small_ones() -> None:
+    sources = [maps(3, 10), maps(500, 20), maps(10, 400)]
+    share(sources, 400_000)
+    assert [s.shown for s in sources] == [3, (400_000 - 3 * 108) // 2 // 408, 1]
 
 
 def test_one_map_that_is_too_large_is_said_to_be_missing() -> None:

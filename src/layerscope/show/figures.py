@@ -18,8 +18,11 @@ from layerscope.measure.distribution import Distribution, distribution
 from layerscope.pictures.packed import pack
 from layerscope.text import printable, shape, times
 
-BLOB_BYTES = 15_400_000  # of packed values, before base64 makes them a third more
+# Of packed values, before base64 makes them a third more; all of a VGG-16 fits, on 20 MB.
+BLOB_BYTES = 15_600_000
 PARAM_BYTES = 1_500_000
+LAYER_BYTES = 3_500  # what a layer takes for words and numbers, counted like packed values
+FEWEST = 8
 MOST_OF_A_PARAM = 49_152  # filters of a deep layer are many and alike
 SMALL_TILE = 64  # values; smaller tiles share one pair of ends, which would be as large as they are
 FEW = 8  # up to so many numbers of a param are written out
@@ -75,6 +78,11 @@ class Source:
     def owner(self) -> Source:
         """The source that has the codes: the parent, or this one."""
         return self.parent or self
+
+    @property
+    def stack(self) -> bool:
+        """Whether it has several tiles, of which some may be left out."""
+        return self.tiles is not None and self.unit != "row"
 
     @property
     def drawn(self) -> bool:
@@ -140,23 +148,52 @@ class Figure:
 def share(sources: Sequence[Source], budget: int) -> None:
     """Say how many tiles of each source are shown, so that all together stay below `budget` bytes.
 
-    Every source gets what it asks for up to one common limit, the highest that the budget allows.
+    Every source shows all of its tiles up to one common number, the highest that the budget allows.
+    Where that would be less than FEWEST, each gets the same room in bytes instead: so one source
+    with large maps takes nothing from the small ones.
     """
-    wanted = [
-        min(s.most, s.total * s.bytes_each) if s.drawn and s.parent is None else 0 for s in sources
-    ]
-    left, limit = budget, 1 << 40
-    for done, each in enumerate(sorted(wanted)):
+    for source in sources:
+        room = source.most // source.bytes_each if source.drawn and source.total else 0
+        source.shown = min(source.total, room)
+    own = [s for s in sources if s.parent is None]
+    budget -= sum(8 * s.total for s in sources if s.ends is not None)
+    if sum(s.shown * s.bytes_each for s in own) > budget:
+        if not _share_tiles(own, budget):
+            _share_bytes(own, budget)
+    for source in sources:
+        if source.parent is not None:
+            source.shown = source.parent.shown
+
+
+def _share_tiles(sources: Sequence[Source], budget: int) -> bool:
+    """Show the same number of tiles of each source; False where that would be too few."""
+
+    def needed(most: int) -> int:
+        return sum(s.bytes_each * (min(s.shown, most) if s.stack else s.shown) for s in sources)
+
+    low, high = 0, max((s.shown for s in sources), default=0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if needed(middle) <= budget else (low, middle - 1)
+    if low < FEWEST:
+        return False
+    for source in sources:
+        if source.stack:
+            source.shown = min(source.shown, low)
+    return True
+
+
+def _share_bytes(sources: Sequence[Source], budget: int) -> None:
+    """Give each source what it asks for, up to one common number of bytes."""
+    wanted = sorted(s.shown * s.bytes_each for s in sources)
+    left, limit = max(0, budget), 1 << 40
+    for done, each in enumerate(wanted):
         if each * (len(wanted) - done) > left:
             limit = left // (len(wanted) - done)
             break
         left -= each
-    for source, each in zip(sources, wanted, strict=True):
-        if source.drawn and source.total:
-            source.shown = min(source.total, min(each, limit) // source.bytes_each)
     for source in sources:
-        if source.parent is not None:
-            source.shown = source.parent.shown
+        source.shown = min(source.shown, limit // source.bytes_each)
 
 
 def figure(source: Source) -> Figure:
