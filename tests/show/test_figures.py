@@ -152,3 +152,21 @@ def test_deep_filters_are_shown_in_part(tmp_path: Path) -> None:
     share(sources.params, 1 << 30)
     assert 9 * deep.shown <= MOST_OF_A_PARAM < 9 * deep.total
     assert figure(deep).statement == f"{deep.shown:,} of 8,100 kernels shown, 3x3 each"
+
+
+def test_an_inner_product_of_maps_has_kernels(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text("""
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 4 dim: 5 } } }
+        layer { name: "f" type: "InnerProduct" bottom: "x" top: "f" inner_product_param {
+            num_output: 7 weight_filler { type: "xavier" } } }
+        layer { name: "g" type: "InnerProduct" bottom: "f" top: "g" inner_product_param {
+            num_output: 6 weight_filler { type: "xavier" } } }
+    """)
+    net = ls.open(path).filled()
+    sources = Sources(net, net.run(np.ones((1, 3, 4, 5), np.float32)), [])
+    first, second = (sources.param(layer, 0, layer.params[0]) for layer in net.layers[1:])
+    share(sources.params, 1 << 30)
+    assert figure(first).statement == "21 of 21 kernels shown, 4x5 each"
+    np.testing.assert_array_equal(first.tiles[3 * 2 + 1], first.array[2].reshape(3, 4, 5)[1])
+    assert figure(second).statement == "6 of 6 rows shown, 7 wide"

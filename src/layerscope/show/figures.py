@@ -216,7 +216,8 @@ def _channels(source: Source, values: NDArray[Any]) -> NDArray[Any]:
     """The array with its tiles or channels first; params that are not drawn are one long row."""
     if source.tiles is not None and values.ndim == 4:
         return values.reshape(-1, *values.shape[2:])
-    if source.tiles is None or source.unit == "row":
+    alike = source.shares_ends and source.unit == "kernel"  # a million kernels of a deep layer
+    if source.tiles is None or source.unit == "row" or alike:
         return values.reshape(1, -1)
     return values
 

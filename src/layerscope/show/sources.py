@@ -99,8 +99,20 @@ class Sources:
         elif len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
             source.tiles = data.reshape(-1, *param.shape[-2:])
             source.unit, source.depth = "kernel", len(source.tiles) // max(1, param.shape[0])
+        elif len(sides) == 2 and (maps := self._maps(layer, sides[1])):
+            source.tiles = data.reshape(-1, *maps[1:])
+            source.unit, source.depth = "kernel", maps[0]
         elif sides and sides[-1] <= MOST_COLUMNS:
             source.tiles, source.unit = data.reshape(-1, 1, sides[-1]), "row"
+
+    def _maps(self, layer: Layer, columns: int) -> tuple[int, ...]:
+        """(C, H, W) of the maps that an inner product reads as one row; () where it reads none.
+
+        Its weights are kernels too then, as large as the maps.
+        """
+        shape = self._net.blobs[layer.bottoms[0]].shape[1:] if len(layer.bottoms) == 1 else ()
+        fits = len(shape) == 3 and prod(shape) == columns and prod(shape[1:]) > 1
+        return shape if fits else ()
 
 
 def slope_of(net: Net, layer: Layer) -> float | None:

@@ -48,6 +48,8 @@ function start() {
   buildBar(settings, help);
   watch(views, settings, zoom);
   whenWhole(() => steer(views, settings, zoom, help, layers));
+  // The boxes have their sizes only now, so a page that was opened at a layer goes there again.
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   layers.follow();
 }
 
