@@ -229,6 +229,9 @@ def test_pdf_is_whole() -> None:
         "cp1252"
     )
     assert r"(\(1, 96, 55, 55\)) Tj" in drawing
+    slash = diagram([Block("x", "a\\b (c", (1, 2), "loss")], [], FAMILIES).pdf()
+    begin = slash.index(b"stream\n") + 7
+    assert rb"(a\\b \(c) Tj" in zlib.decompressobj().decompress(slash[begin:])
     assert drawing.count("[4 3] 0 d") == 2  # the odd block and the edge to it
     curves = sum(
         len(step) == 3 for m in drawn().sheet.marks() if isinstance(m, Line) for step in m.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, permutations, product
 
 import pytest
 from hypothesis import given, settings
@@ -137,6 +137,23 @@ def test_edges_of_one_source_share_their_way() -> None:
 def test_known_crossings(edges: list[tuple[int, int]], crossings: int) -> None:
     number = max(map(max, edges)) + 1
     assert arrange([Size(3, 3, 3)] * number, edges).crossings == crossings
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        # Sweeps alone keep two crossings.
+        [(0, 3), (0, 5), (1, 3), (2, 4), (3, 7), (3, 8), (4, 6), (4, 8), (5, 6)],
+        # Exchanges alone keep one.
+        [(0, 4), (1, 5), (2, 3), (2, 5), (3, 6), (3, 8), (4, 6), (5, 8)],
+    ],
+)
+def test_three_by_three_is_ordered_as_well_as_it_can_be(edges: list[tuple[int, int]]) -> None:
+    found = layered(9, edges)
+    orders = product(*(permutations(row) for row in found.rows))
+    fewest = min(_slow_count([list(row) for row in rows], found.down) for rows in orders)
+    ordered(found)
+    assert count_crossings(found) == fewest
 
 
 @settings(max_examples=100, deadline=None)

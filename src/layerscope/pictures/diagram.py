@@ -153,8 +153,8 @@ def diagram(
 
     Args:
         blocks: in an order in which every edge leads to a later one.
-        edges: (from, to) as keys of blocks; those to a block that is not computed
-            are dashed.
+        edges: (from, to) as keys of blocks; those to a block that is not computed are
+            dashed.
         families: family to colour ("#rrggbb"), in the order of the legend, which has those that
             are used.
         title: the first line.

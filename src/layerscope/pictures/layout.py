@@ -97,8 +97,7 @@ def arrange(
     Args:
         sizes: of each node.
         edges: (from, to) as positions in `sizes`, from the lower to the higher; an edge that is
-            there twice is led once, the
-            second route is empty.
+            there twice is led once, and its second route is empty.
         gap: between the nodes of a rank.
         channel: between two ranks; the width in which edges change their column.
 
