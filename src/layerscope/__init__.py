@@ -15,7 +15,18 @@ from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
-from layerscope.pictures import Grid, Picture, Plot, grid, histogram, plot, probabilities, vector
+from layerscope.pictures import (
+    Filters,
+    Grid,
+    Picture,
+    Plot,
+    filters,
+    grid,
+    histogram,
+    plot,
+    probabilities,
+    vector,
+)
 from layerscope.readers import open_net as open  # the name that people look for
 from layerscope.show.report import report
 
@@ -23,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
+    "Filters",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -34,6 +46,7 @@ __all__ = [
     "__version__",
     "convert",
     "errors",
+    "filters",
     "grid",
     "histogram",
     "open",

@@ -40,9 +40,8 @@ from layerscope.readers import open_net
 @click.option(
     "--scale",
     type=click.Choice(get_args(Scale)),
-    default="all",
-    show_default=True,
-    help="One range for all tiles, one for each, or signed around zero.",
+    help="One range for all tiles, one for each, or around zero; maps are scaled over all unless"
+    " given, filters each around zero.",
 )
 @click.option("--raw", is_flag=True, help="Only the pixels: not enlarged, without the caption.")
 @net_options
@@ -53,7 +52,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     blob: str | None,
     param: str | None,
     output: Path | None,
-    scale: Scale,
+    scale: Scale | None,
     raw: bool,
     input_shapes: dict[str, tuple[int, ...]],
     phase: str,
@@ -86,7 +85,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
         blobs = net.run(image, [blob or ""])
         names = find_labels(labels, net_file, net)
         name = next(iter(blobs))
-        picture = blob_picture(net, blobs, name, scale=scale, labels=names)
+        picture = blob_picture(net, blobs, name, scale=scale or "all", labels=names)
         told = outcome(net, blobs, names)
     target = output or Path(f"{_file_name(name)}.png")
     save(picture, target, raw=raw)
