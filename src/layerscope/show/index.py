@@ -46,6 +46,9 @@ class Shown(Protocol):
         """Width and height in pixels."""
 
 
+IN_A_ROW = 3
+LEGIBLE = 560  # the caption within a wider picture is too small to read in a card
+
 _POLICY = "script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --dim: #606870; --page: #ffffff; --card: #f5f6f8;
@@ -59,6 +62,8 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; overflow-wrap: anywhere; }
 h2 small, .dim, figcaption { color: var(--dim); font-weight: normal; font-size: .85rem; }
 p { margin: .25rem 0; overflow-wrap: anywhere; } a { color: var(--mark); }
+main { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: flex-start; }
+section { width: calc(var(--cards) * 23.5rem - 1rem); max-width: 100%; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; padding: .75rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; max-width: 100%; width: 22.5rem; }
@@ -103,18 +108,20 @@ def _parts(
     yield f"<h1>{name}</h1><p class=dim>{plural(drawn, 'picture')} of {len(entries):,} blobs and"
     yield 'params; <a href="index.json">index.json</a> lists them</p>'
     yield from (f"<p class=dim>{escaped(words, 400)}</p>" for words in (*fed, *notes))
+    yield "<main>"
     summaries = {(layer, kind): summary for layer, kind, summary in layers}
     for (layer, kind), group in groupby(entries, key=lambda entry: (entry.layer, entry.type)):
         summary = summaries.get((layer, kind), "")
         words = f"{escaped(kind)}{': ' if summary else ''}{escaped(summary, 300)}"
-        yield f"<section><h2>{escaped(layer)} <small>{words}</small></h2>"
         mine = list(group)
         cards = [_card(entry, captions) for entry in mine if entry.file]
+        wide = max(1, min(len(cards), IN_A_ROW))
+        yield f'<section style="--cards:{wide}"><h2>{escaped(layer)} <small>{words}</small></h2>'
         if cards:
             yield f"<div class=cards>{''.join(cards)}</div>"
         yield from (_without(entry) for entry in mine if not entry.file)
         yield "</section>"
-    yield "</body></html>"
+    yield "</main></body></html>"
 
 
 def _card(entry: Shown, captions: bool) -> str:
@@ -124,7 +131,7 @@ def _card(entry: Shown, captions: bool) -> str:
         f'<figure><a href="{escaped(entry.file)}"><img src="{escaped(entry.file)}"'
         f' alt="{caption}" width="{width}" height="{height}" loading=lazy></a>'
         f"<figcaption><strong>{escaped(entry.name)}</strong> ({entry.kind})"
-        f"{f'<br>{caption}' if captions else ''}</figcaption></figure>"
+        f"{f'<br>{caption}' if captions or width > LEGIBLE else ''}</figcaption></figure>"
     )
 
 
