@@ -18,9 +18,11 @@ from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures import (
     Diagram,
+    Filters,
     Grid,
     Picture,
     Plot,
+    filters,
     grid,
     histogram,
     plot,
@@ -36,6 +38,7 @@ __all__ = [
     "Blob",
     "Blobs",
     "Diagram",
+    "Filters",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -48,6 +51,7 @@ __all__ = [
     "convert",
     "diagram",
     "errors",
+    "filters",
     "grid",
     "histogram",
     "open",

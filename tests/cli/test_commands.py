@@ -76,10 +76,10 @@ def test_show_every_kind(run, small, image) -> None:
         (["--blob", "data"], "data.png", "image.png 7x9, stretched to 7x9; BGR 0-255, minus"),
         (["--blob", "fc2"], "fc2.png", "fc2 (1, 5)"),
         (["--blob", "prob"], "prob.png", "prob (1, 5)"),
-        (["--param", "conv1"], "conv1-param0.png", "conv1/0 (4, 3, 3, 3): 4 of 4 shown"),
+        (["--param", "conv1"], "conv1-param0.png", "conv1/0 (4, 3, 3, 3): 4 of 4 filters"),
         (["--param", "conv1:1"], "conv1-param1.png", "conv1/1 (4,)"),
         (["--param", "conv1/1"], "conv1-param1.png", "conv1/1 (4,)"),
-        (["--param", "fc2"], "fc2-param0.png", "fc2/0 (5, 140): 1 of 1 shown"),
+        (["--param", "fc2"], "fc2-param0.png", "fc2/0 (5, 140): 5 of 5 filters"),
     ):
         found = run("show", *small, image, *words)
         assert (found.code, found.err) == (0, ""), found.err
@@ -297,7 +297,7 @@ BAD = [
     (wrong_blob, 2, 'blob "conv9" is not in net "layerscope-demo" ('),
     (unwritable, 6, "none"),
     (two_texts, 3, "a.prototxt: a text definition, but the weights should stand here"),
-    (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME or --param LAYER"),
+    (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME, --param LAYER or --all"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--blob", "conv1"], 2, "show --blob needs an image"),
     (lambda f: ["show", DEFINITION, "--param", "conv1"], 3, "has no weights"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:7"], 2, "has params 0 to 1, there is no 7"),
@@ -345,7 +345,7 @@ def test_shapes_of_a_net_with_an_unknown_type(run, tmp_path: Path) -> None:
         'layer { name: "y" type: "Foo" bottom: "x" top: "y" }'
     )
     found = run("shapes", tmp_path / "n.prototxt")
-    assert found.code == 0 and "x  (2, 3)" in found.out
+    assert found.code == 0 and "x     (2, 3)" in found.out
     assert 'n.prototxt:2:24: layer "y" has type "Foo"' in found.err
     (layer,) = json.loads(run("shapes", tmp_path / "n.prototxt", "--json").out)["not_computed"]
     assert (layer["layer"], layer["type"]) == ("y", "Foo") and '"Foo"' in layer["reason"]
