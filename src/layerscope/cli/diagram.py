@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -29,13 +29,12 @@ from layerscope.readers import open_net
 )
 @net_options
 @output_options
-def diagram(  # noqa: PLR0913 - one argument for each option of the command
+def diagram(
     net: str,
     weights: str | None,
     output: Path | None,
     direction: Literal["down", "right"],
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -50,7 +49,7 @@ def diagram(  # noqa: PLR0913 - one argument for each option of the command
 
     target = output or Path(Path(net).name).with_suffix(".svg")
     format_of(target, FORMATS)
-    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
+    opened = open_net(net, weights, **opening)
     drawn = net_diagram(opened, direction=direction)
     drawn.save(target)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -26,9 +27,8 @@ from layerscope.text import plural
 def shapes(
     net: str,
     weights: str | None,
+    opening: dict[str, Any],
     check: bool,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -42,7 +42,7 @@ def shapes(
     from layerscope.show.table import tables
     from layerscope.show.terminal import tables_text
 
-    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
+    opened = open_net(net, weights, **opening)
     found = tables(opened)
     if as_json:
         checked = {"check": [asdict(each) for each in check_weights(opened)]} if check else {}

@@ -62,8 +62,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     output: Path | None,
     scale: Scale | None,
     raw: bool,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -80,7 +79,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     if (blob is not None) + (param is not None) + everything != 1:
         raise UsageError("show needs --blob NAME, --param LAYER or --all, one of them")
     net_file, weights, image = split_files(files, "show")
-    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes, phase=phase), **how)
+    net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
     if everything:
         if image is None:
