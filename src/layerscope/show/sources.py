@@ -13,7 +13,7 @@ from layerscope.blobs import Blobs
 from layerscope.measure.top import probability_blob
 from layerscope.net import Layer, Net, Param
 from layerscope.pictures.packed import STEPS
-from layerscope.show.drawing import in_color, planes
+from layerscope.show.drawing import planes
 from layerscope.show.figures import MOST_COLUMNS, MOST_OF_A_PARAM, Source
 
 _SCALING = {"BatchNormalization", "Mul", "Add", "Div", "Sqrt", "Reshape", "Unsqueeze", "Expand",
@@ -93,7 +93,7 @@ class Sources:
             return  # a vector
         source.most = MOST_OF_A_PARAM
         sides = tuple(d for d in param.shape if d != 1)
-        if in_color(self._net, layer, param):
+        if self._in_color(layer, param):
             source.tiles, source.unit = data, "filter"
             source.order = "RGB" if self._net.preprocessing.channels == "RGB" else "BGR"
         elif len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
@@ -104,6 +104,12 @@ class Sources:
             source.unit, source.depth = "kernel", maps[0]
         elif sides and sides[-1] <= MOST_COLUMNS:
             source.tiles, source.unit = data.reshape(-1, 1, sides[-1]), "row"
+
+    def _in_color(self, layer: Layer, param: Param) -> bool:
+        """Whether filters have three channels that are those of an input."""
+        kernels = len(param.shape) == 4 and param.shape[1] == 3 and prod(param.shape[2:]) > 1
+        inputs = self._net.inputs
+        return kernels and any(self._net.blobs[b].value in inputs for b in layer.bottoms)
 
     def _maps(self, layer: Layer, columns: int) -> tuple[int, ...]:
         """(C, H, W) of the maps that an inner product reads as one row; () where it reads none.
