@@ -40,6 +40,15 @@ def count(number: float) -> str:
     return f"{size:.3g} T"
 
 
+def number(value: float, digits: int = 5) -> str:
+    """A number as people read it: a few significant digits, never a long row of zeros.
+
+    >>> number(41.367281), number(-0.0), number(3), number(1.5e-9), number(float("nan"))
+    ('41.367', '0', '3', '1.5e-09', 'nan')
+    """
+    return f"{float(value) + 0.0:.{digits}g}"
+
+
 def size(number: int) -> str:
     """Bytes in decimal units.
 
