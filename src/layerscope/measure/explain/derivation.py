@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ class Derivation:
         layer: that writes it; None for an input.
         value: as the engine computed it, float32.
         recomputed: from the layer's bottoms in float64; None where there is no arithmetic to show.
-        size: the sum of the absolute terms of the last step, at least the number itself: what a
-            rounding error is to be measured by.
+        size: the sum of the absolute terms, at least the number itself: what a rounding error is
+            to be measured by.  Behind a function of one number it is that of the sum below.
         steps: from the unit back to the bottoms; where a layer wrote in place over the blob of the
             layer before, the steps of that one follow.
         more: steps that are left out.
@@ -75,8 +75,8 @@ class Derivation:
     @property
     def relative(self) -> float | None:
         """The absolute difference by `size`."""
-        if self.difference is None:
-            return None
+        if self.difference is None or self.difference == 0:
+            return self.difference
         return abs(self.difference) / self.size if self.size else abs(self.difference)
 
     def as_json(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Explainer:
     """
 
     def __init__(self, net: Net, blobs: Blobs) -> None:
-        self.net = net.filled() if net.missing else net
+        self.net = _as_run(net, blobs)
         self.blobs = blobs
         foreign = [name for name in blobs if name not in net.blobs]
         if foreign:
@@ -150,7 +150,7 @@ class Explainer:
         strongest = self._strongest(steps, unit)
         first = steps[0]
         return Derivation(
-            unit, layer, value, first.result, first.size, tuple(steps), more, "",
+            unit, layer, value, first.result, _size(steps), tuple(steps), more, "",
             self._bottoms(layer), "", (), strongest,
         )  # fmt: skip
 
@@ -186,7 +186,7 @@ class Explainer:
     def _check_bottoms(self, unit: Unit) -> None:
         layer = self._layer_of(self.net.blobs[unit.blob].value)
         for name in layer.bottoms if layer else ():
-            if self.net.blobs[name].value not in self.values.known:
+            if self.net.blobs[name].value not in self.values.kept:
                 raise UsageError(
                     f"unit {quoted(unit)} is made from blob {quoted(name)}, which this run did not"
                     " keep; run the net with all blobs"
@@ -234,15 +234,14 @@ class Explainer:
         below = self.net.blobs.get(self.name(terms.source))
         in_place = base is not None and below is not None and below.replaced
         in_place = in_place and base is not None and below is not None and base.base == below.base
-        if terms.source in self.values.known and not in_place:
-            return None
-        if in_place and not terms.leads:
+        if terms.source in self.values.kept and not (in_place and terms.leads):
             return None
         operands = step.operands_of(terms.role)
         return (terms.source, operands[0].index) if operands else None
 
     def _step(self, value: str, index: tuple[int, ...]) -> Step:
         reading = self.values.reading(value, tuple(np.asarray([i]) for i in index))
+        reading = replace(reading, terms=tuple(map(self._behind_moves, reading.terms)))
         node = self.values.node(value)
         layer = self._layer_of(value)
         operands: list[Operand] = []
@@ -267,8 +266,15 @@ class Explainer:
             strongest=self._leading(reading, operands),
         )  # fmt: skip
 
+    def _behind_moves(self, terms: Terms) -> Terms:
+        """The same terms as units of what a reshape or the like within the layer reads."""
+        if terms.inside is not None or not terms.index:
+            return terms
+        source, index = self.values.through_moves(terms.source, terms.index)
+        return terms if source == terms.source else replace(terms, source=source, index=index)
+
     def _kept(self, value: str, index: tuple[int, ...]) -> float | None:
-        kept = self.values.known.get(value)
+        kept = self.values.kept.get(value)
         return None if kept is None else float(kept[index])
 
     def _leading(
@@ -295,6 +301,31 @@ class Explainer:
             if step is None and name in self.net.blobs:
                 return str(Unit(name, index, unit.image))
         return None
+
+
+def _as_run(net: Net, blobs: Blobs) -> Net:
+    """The net with the weights of the run; at its shapes, where the graph depends on them."""
+    if not net.graph.free_batch:
+        fed = {name: blobs.fed[name].array.shape for name in net.inputs if name in blobs.fed}
+        if any(dims != net.graph.shapes[name] for name, dims in fed.items()):
+            net = net.reshaped(**fed)
+    return net.filled() if net.missing else net
+
+
+def _size(steps: list[Step]) -> float:
+    """The size of the first step, or of the sum that functions of one number stand upon."""
+    size, factor = steps[0].size, 1.0
+    by_target = {(step.target, step.index): step for step in steps}
+    step = steps[0]
+    while step.kind in ("function", "copy"):
+        operands = [o for o in step.operands if (o.source, o.index) in by_target]
+        if len(operands) != 1 or by_target[operands[0].source, operands[0].index] is step:
+            break
+        below = by_target[operands[0].source, operands[0].index]
+        factor *= max(1.0, abs(step.result / below.result)) if below.result else 1.0
+        size = max(size, factor * below.size)
+        step = below
+    return size
 
 
 def explain(net: Net, blobs: Blobs, unit: Unit | str, *, image: int = 0) -> Derivation:

@@ -203,7 +203,10 @@ def filled(reading: Reading, operands: tuple[Operand, ...]) -> tuple[str, dict[s
     """The formula with its numbers, and the numbers by name."""
     numbers = {name: float(np.ravel(value)[0]) for name, value in reading.numbers.items()}
     found = {role.role: role.value for role in reversed(operands)}
-    words = {name: number(value) for name, value in {**found, **numbers}.items()}
+    words = {
+        name: number(value, 8 if 0 < abs(value - 1) < 1e-3 else 5)  # 1.000011 is not 1
+        for name, value in {**found, **numbers}.items()
+    }
     return reading.formula.format_map(words), numbers
 
 

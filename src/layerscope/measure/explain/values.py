@@ -29,6 +29,12 @@ from layerscope.net import Graph, Net
 DEEP = 24  # nested calls; what is deeper is computed from its beginning instead
 MOST_NUMBERS = 1 << 26  # of one value that is computed here
 _PIECE = 1 << 20  # terms at once
+POINTWISE = frozenset(
+    ("Abs BatchNormalization Elu Exp HardSigmoid HardSwish Identity LeakyRelu Mish PRelu Relu"
+     " Sigmoid Softplus Tanh Add Sub Mul Div Pow Neg").split()
+)  # fmt: skip
+"""Ops of which one unit needs no more than a few numbers."""
+PLAIN_MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity")
 UNSIZED = ("Compress", "NonMaxSuppression", "NonZero", "Unique")
 """Ops whose output's size depends on the numbers: only a run tells it."""
 
@@ -38,7 +44,13 @@ class Values:
 
     Args:
         net: with its weights.
-        blobs: the run; what it holds is read, never computed.
+        blobs: the run; what it holds is read, never computed.  Only a blob that a function of
+            single numbers writes over in place is computed anew, so that ReLU(convolution) is
+            recomputed as a whole.
+
+    Attributes:
+        known: value to array: what is read.
+        kept: the same with the blobs that were written over.
     """
 
     def __init__(self, net: Net, blobs: Blobs) -> None:
@@ -50,14 +62,27 @@ class Values:
         for name, array in blobs.items():
             if name in net.blobs:
                 self.known[net.blobs[name].value] = array
+        self.kept = dict(self.known)
         self.producers: dict[str, tuple[int, int]] = {
             value: (position, output)
             for position, node in enumerate(net.graph.nodes)
             for output, value in enumerate(node.output)
         }
+        for value in self._written_over():
+            self.known.pop(value, None)
         self._made: dict[str, tuple[Floats, NDArray[np.bool_]]] = {}
         self._attributes: dict[str, dict[str, Any]] = {}
         self._depth = 0
+
+    def _written_over(self) -> set[str]:
+        """The values of replaced blobs that only functions of single numbers read."""
+        found = {blob.value for blob in self._net.blobs.values() if blob.replaced}
+        found -= {blob.value for blob in self._net.blobs.values() if not blob.replaced}
+        found &= self.producers.keys()
+        for node in self._net.graph.nodes:
+            if node.op_type not in POINTWISE:
+                found.difference_update(node.input)
+        return found
 
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
         """The attributes of a node as Python has them."""
@@ -92,7 +117,7 @@ class Values:
         Raises:
             NoArithmeticError: it was not kept, and its size depends on the numbers.
         """
-        array = self.known.get(value)
+        array = self.kept.get(value)
         if array is not None:
             return array.shape
         if value in self.unsized:
@@ -117,6 +142,19 @@ class Values:
         node = self.node(value)
         with np.errstate(all="ignore"):  # what is not finite is shown as such
             return find_rule(node.proto.op_type)(node, where)
+
+    def through_moves(self, value: str, index: Places) -> tuple[str, Places]:
+        """Where numbers of a value that was not kept come from, behind a reshape or the like."""
+        while value not in self.known and value in self.producers:
+            node = self.node(value)
+            if node.proto.op_type not in PLAIN_MOVES:
+                break
+            places = np.broadcast_arrays(*index)
+            flat = tuple(each.reshape(-1) for each in places)
+            (terms,) = self.reading(value, flat).terms
+            value = terms.source
+            index = tuple(np.reshape(each, places[0].shape) for each in terms.index)
+        return value, index
 
     def at(self, value: str, index: Places) -> Floats:
         """Numbers of a value, float64; `index` has an array for each axis.

@@ -1,0 +1,271 @@
+"""The arithmetic of one unit as a picture for a slide: what it sees, what is multiplied, the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.measure.explain import Derivation, Explainer, Step, Window
+from layerscope.pictures import Plot
+from layerscope.pictures.color import Color
+from layerscope.pictures.sheet import SMALL, Sheet, scale_of, tinted
+from layerscope.show.explanation import place, role_heading, unit_label
+from layerscope.show.sight import Sight, sight_of
+from layerscope.text import number, plural, printable
+
+WIDTH = 760.0
+PLANES, BARS, STEPS = 3, 8, 6
+_EDGE, _GAP = 16.0, 14.0
+_LEFT = 190.0  # the column of the image
+_TILE = 118.0
+_SIGN = 24.0
+_SOFT = "#555b66"
+
+
+def explanation_picture(explainer: Explainer, found: Derivation) -> Plot:
+    """Draw an explanation: the image with what the unit sees, then each step in computing order.
+
+    Args:
+        explainer: of the run, for the image that was fed.
+        found: what to draw.
+    """
+    sheet = Sheet(WIDTH)
+    sight = sight_of(explainer, found)
+    title = f"{unit_label(found)} = {number(found.value, 6)}"
+    y = sheet.text(_EDGE, 10, title, size=18, bold=True, room=WIDTH - 2 * _EDGE)
+    y = sheet.text(_EDGE, y + 2, _subtitle(found), color=_SOFT, room=WIDTH - 2 * _EDGE)
+    if sight.words:
+        y = sheet.text(_EDGE, y, sight.words, color=_SOFT, room=WIDTH - 2 * _EDGE)
+    y = sheet.rule(_EDGE, y + 2, WIDTH - 2 * _EDGE)
+    left = _EDGE
+    if sight.picture is not None:
+        _draw_sight(sheet, sight, y)
+        left += _LEFT + 2 * _GAP
+    room = WIDTH - _EDGE - left
+    steps = found.steps[:STEPS]
+    for position, step in enumerate(reversed(steps)):
+        if position:
+            y = sheet.rule(left, y, room)
+        y = _draw_step(sheet, step, (left, y, room))
+    if len(found.steps) + found.more > len(steps):
+        total = len(found.steps) + found.more
+        y = sheet.text(left, y, f"last {len(steps)} of {total} steps shown", color=_SOFT)
+    _draw_end(sheet, found, (left, y, room))
+    return sheet.plot(title)
+
+
+def _subtitle(found: Derivation) -> str:
+    if found.layer is None:
+        return ""
+    summary = f", {found.layer.summary}" if found.layer.summary else ""
+    return f"layer {printable(found.layer.name, 40)}: {printable(found.layer.type)}{summary}"
+
+
+def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
+    """The image with a frame around what the unit sees, and that part enlarged."""
+    picture = sight.picture
+    assert picture is not None
+    left, wide = _EDGE + 16, _LEFT - 16
+    rows, columns = picture.shape[:2]
+    high = min(wide * rows / columns, 300.0)
+    y = sheet.text(_EDGE, y, f"{printable(sight.input, 24)}, as it was fed", size=SMALL)
+    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.wide)) + 18
+    if sight.box is None:
+        return y
+    x0, y0, x1, y1 = sight.box
+    cut = picture[y0 : y1 + 1, x0 : x1 + 1]
+    if cut.size == 0 or cut.shape[:2] == picture.shape[:2]:
+        return y
+    high = min(wide * cut.shape[0] / cut.shape[1], 300.0)
+    y = sheet.text(_EDGE, y, f"what it sees, {cut.shape[1]}x{cut.shape[0]} pixels", size=SMALL)
+    return sheet.image((left, y + 2, wide, high), cut, corner=(x0, y0)) + 18
+
+
+def _frame(box: tuple[int, int, int, int] | None) -> tuple[float, float, float, float] | None:
+    if box is None:
+        return None
+    x0, y0, x1, y1 = box
+    return x0 - 0.5, y0 - 0.5, x1 - x0 + 1, y1 - y0 + 1
+
+
+def _draw_step(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
+    x, y, room = box
+    heading = f"{printable(step.layer, 30)} ({step.op})  {place(step.target, step.index)}"
+    y = sheet.text(x, y, heading, bold=True, room=room) + 2
+    if step.window is not None and step.window.weights is not None:
+        y = _draw_products(sheet, step, step.window, (x, y, room))
+    elif step.window is not None:
+        y = _draw_window(sheet, step, step.window, (x, y))
+    else:
+        y = _draw_operands(sheet, step, (x, y, room))
+    result = number(step.result, 6)
+    words = f"= {step.formula}"
+    if not step.formula.endswith(f" {number(step.result)}"):
+        words += f" = {result}"
+    return sheet.text(x, y + 2, words, room=room) + 2
+
+
+def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
+    """A line for a single number, bars for many."""
+    x, y, room = box
+    for role in dict.fromkeys(operand.role for operand in step.operands):
+        operands = step.operands_of(role)
+        if step.counts[role] == 1:
+            at = place(operands[0].source, operands[0].index)
+            words = f"{role} = {at} = {number(operands[0].value)}"
+            y = sheet.text(x, y, words, size=SMALL, color=_SOFT, room=room)
+            continue
+        y = sheet.text(x, y, role_heading(step, role, BARS), size=SMALL, color=_SOFT, room=room)
+        rows = []
+        for operand in operands[:BARS]:
+            weighed = operand.weight is not None
+            note = f"{number(operand.value, 4)}"
+            note += f" × {number(operand.weight or 0.0, 4)}" if weighed else ""
+            note += f" → {number(operand.part, 4)}" if operand.part != operand.value else ""
+            rows.append((place(operand.source, operand.index), note, operand.part))
+        mine = [o.index == _own(step) for o in operands[:BARS]]
+        y = sheet.bars((x, y + 2, room), rows, mine.index(True) if True in mine else None) + 3
+    return y
+
+
+def _own(step: Step) -> tuple[int, ...]:
+    """The place of the unit itself among those that it is compared with."""
+    return step.index if step.kind in ("norm", "softmax") else ()
+
+
+def _draw_window(sheet: Sheet, step: Step, window: Window, box: tuple[float, float]) -> float:
+    """The window of a pooling; the winner has a frame."""
+    x, y = box
+    plane = window.winner[0] if window.winner else 0
+    y = sheet.text(x, y, _where(step, window), size=SMALL, color=_SOFT)
+    if step.outside:
+        y = sheet.text(x, y, _outside(step), size=SMALL, color=_SOFT)
+    inside = window.inside[plane]
+    values = window.values[plane]
+    wide, high = _sides(values.shape, 1.6 * _TILE)
+    pixels = _tint(values, window.values[window.inside], "gray", inside)
+    mark = window.winner[1:] if window.winner else None
+    return sheet.tile((x, y + 3, wide, high), pixels, _words(values, inside), mark) + 4
+
+
+def _draw_products(
+    sheet: Sheet, step: Step, window: Window, box: tuple[float, float, float]
+) -> float:
+    """Patch, kernel and product of the channels that add most, one row each."""
+    x, y, room = box
+    assert window.weights is not None
+    shown = window.order[:PLANES].tolist()
+    y = sheet.text(x, y, _where(step, window), size=SMALL, color=_SOFT, room=room)
+    if step.outside:
+        y = sheet.text(x, y, _outside(step), size=SMALL, color=_SOFT)
+    there = window.inside[shown]
+    kinds: list[tuple[str, NDArray[Any], Color]] = [
+        ("patch", window.values, "gray"),
+        ("kernel", window.weights, "diverging"),
+        ("product", window.parts, "diverging"),
+    ]
+    for column, (name, array, _) in enumerate(kinds):
+        numbers = array[shown][there] if name != "kernel" else array[shown]
+        span = f"{name}, {_range(numbers)}"
+        sheet.text(x + column * (_TILE + _SIGN), y + 2, span, size=SMALL)
+    y += 17
+    for plane in shown:
+        wide, high = _sides(window.values.shape[1:], _TILE)
+        y = sheet.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
+        for column, (name, array, color) in enumerate(kinds):
+            inside = None if name == "kernel" else window.inside[plane]
+            known = array[shown] if name == "kernel" else array[shown][there]
+            pixels = _tint(array[plane], known, color, inside)
+            left = x + column * (_TILE + _SIGN)
+            sheet.tile((left, y, wide, high), pixels, _words(array[plane], inside))
+            if column:
+                sign = "×" if column == 1 else "="
+                middle = left - (_TILE + _SIGN - wide) / 2
+                sheet.text(middle, y + high / 2 - 10, sign, size=15, align="center")
+        left = x + 3 * _TILE + 2 * _SIGN + 10 - (_TILE - wide)
+        sheet.text(left, y + high / 2 - 16, "sum", size=SMALL, color=_SOFT)
+        sheet.text(left, y + high / 2 - 2, number(float(window.sums[plane]), 4))
+        y += high + 6
+    return _draw_rest(sheet, step, window, (x, y))
+
+
+def _draw_rest(sheet: Sheet, step: Step, window: Window, box: tuple[float, float]) -> float:
+    """What the channels that are not shown add."""
+    x, y = box
+    total, shown = len(window.values), min(PLANES, len(window.values))
+    words = f"{shown} of {plural(total, 'channel')} shown, largest sums first"
+    if total > shown:
+        rest = float(window.sums[window.order[shown:]].sum())
+        words += f"; the other {total - shown} add {number(rest)}"
+    return sheet.text(x, y, words, size=SMALL, color=_SOFT)
+
+
+def _draw_end(sheet: Sheet, found: Derivation, box: tuple[float, float, float]) -> float:
+    """How far the engine agrees, or why there is no arithmetic, or how an input was fed."""
+    x, y, room = box
+    y = sheet.rule(x, y, room)
+    lines: Sequence[str]
+    if found.reason:
+        shapes = (f"{printable(name, 40)} {tuple(dims)}" for name, dims in found.bottoms)
+        lines = [found.reason, *shapes]
+    elif not found.steps:
+        lines = [found.statement]
+        if found.pixel:
+            lines = [*lines, f"pixel: {', '.join(map(str, found.pixel))}"]
+    else:
+        lines = [
+            f"engine (float32) {number(found.value, 8)}, recomputed (float64)"
+            f" {number(found.recomputed or 0.0, 8)}, difference"
+            f" {number(found.difference or 0.0, 2)}"
+        ]
+        if found.strongest:
+            lines = [*lines, f"owes most to {printable(found.strongest)}"]
+    for line in lines:
+        y = sheet.text(x, y, line, size=SMALL, color=_SOFT, room=room)
+    return y
+
+
+def _where(step: Step, window: Window) -> str:
+    source = printable(step.operands[0].source if step.operands else step.terms[0].source, 40)
+    rows = f"y {window.rows[0]}..{window.rows[-1]}"
+    columns = f"x {window.columns[0]}..{window.columns[-1]}"
+    if window.weights is None:
+        return f"{window.labels[0]} of {source}, {rows}, {columns}"
+    return f"{source}, {rows}, {columns}"
+
+
+def _outside(step: Step) -> str:
+    return f"{plural(step.outside, 'cell')} outside, in gray: nothing is there"
+
+
+def _sides(dims: Sequence[int], most: float) -> tuple[float, float]:
+    """Width and height of a tile with square cells."""
+    rows, columns = dims[-2:]
+    cell = min(most / columns, most / rows, 48.0)
+    return columns * cell, max(rows * cell, 14.0)
+
+
+def _tint(
+    plane: NDArray[Any], known: NDArray[Any], color: Color, inside: NDArray[np.bool_] | None
+) -> NDArray[np.uint8]:
+    numbers = known if known.size else np.zeros(1)
+    return tinted(plane, color, scale_of(numbers[None], signed=color == "diverging"), inside)
+
+
+def _words(plane: NDArray[Any], inside: NDArray[np.bool_] | None) -> list[list[str]]:
+    return [
+        ["" if inside is not None and not inside[y, x] else number(float(v), 3) for x, v in enumerate(r)]
+        for y, r in enumerate(plane)
+    ]  # fmt: skip
+
+
+def _range(numbers: NDArray[Any]) -> str:
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size:
+        return "no finite number"
+    return f"{number(float(finite.min()), 2)} … {number(float(finite.max()), 2)}"
+
+
