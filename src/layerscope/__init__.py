@@ -17,12 +17,14 @@ from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures import Grid, Picture, Plot, grid, histogram, plot, probabilities, vector
 from layerscope.readers import open_net as open  # the name that people look for
+from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
 
 __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
+    "Explanation",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -34,6 +36,7 @@ __all__ = [
     "__version__",
     "convert",
     "errors",
+    "explain",
     "grid",
     "histogram",
     "open",

@@ -103,10 +103,10 @@ def one_line(message: str, limit: int = LINE_LIMIT) -> str:
 
 
 def wrapped_line(line: str, width: int) -> str:
-    """A line broken at spaces so that no part is wider than `width`; the rest is indented.
+    r"""A line broken at spaces so that no part is wider than `width`; the rest is indented.
 
-    >>> wrapped_line("  one two three", 9)
-    '  one two\\n      three'
+    >>> wrapped_line("  one two three", 11)
+    '  one two\n      three'
     """
     if len(line) <= width:
         return line

@@ -57,7 +57,7 @@ class Sheet:
                 draw(page, height)
         return Plot(page, page.axes, title)
 
-    def text(
+    def text(  # noqa: PLR0913 - where, what, and by name how
         self, x: float, y: float, words: str, *, size: float = frame.LETTER, room: float = 0.0,
         color: str = INK, bold: bool = False, align: str = "left",
     ) -> float:  # fmt: skip
@@ -82,6 +82,7 @@ class Sheet:
         pixels: Rgb,
         words: Sequence[Sequence[str]] | None = None,
         mark: tuple[int, int] | None = None,
+        widest: str = "",
     ) -> float:
         """Draw a plane of colours (H, W, 3) into (x, y, width, height); gives the y below.
 
@@ -90,8 +91,9 @@ class Sheet:
             pixels: one colour for each cell.
             words: what to write into the cells.
             mark: (row, column) of a cell to draw a frame around.
+            widest: a text that has to fit a cell too, so that several tiles have like letters.
         """
-        x, y, wide, high = box
+        _, y, wide, high = box
 
         def draw(page: Figure, height: float) -> None:
             axes = self._axes(page, height, box)
@@ -104,7 +106,7 @@ class Sheet:
                 axes.grid(True, which="minor", color="white", linewidth=0.8)
                 axes.tick_params(which="both", length=0)
             if words is not None:
-                _write(axes, pixels, words, (wide / columns, high / rows))
+                _write(axes, pixels, [*words, [widest]], (wide / columns, high / rows))
             if mark is not None:
                 _frame(axes, (mark[1] - 0.5, mark[0] - 0.5, 1, 1), 2.5)
 
@@ -255,11 +257,11 @@ def _write(
 ) -> None:
     """Numbers in the cells, dark on light and light on dark; none where they would be tiny."""
     widest = max((frame.width(word, 10) for row in words for word in row), default=1.0)
-    size = min(11.0, 10 * (cell[0] - 3) / max(widest, 1.0), 0.7 * cell[1])
+    size = min(10.0, 10 * (cell[0] - 5) / max(widest, 1.0), 0.7 * cell[1])
     if size < _TINY:
         return
     light = pixels @ np.array([0.299, 0.587, 0.114])
-    for y, row in enumerate(words):
+    for y, row in enumerate(words[: len(pixels)]):
         for x, word in enumerate(row):
             color = INK if light[y, x] > 140 else "white"
             axes.text(x, y, word, ha="center", va="center", fontsize=size, color=color,

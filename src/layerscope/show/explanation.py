@@ -11,7 +11,8 @@ import numpy as np
 
 from layerscope.blobs import Blobs
 from layerscope.measure.explain import Derivation, Explainer, Operand, Step, Unit, Window
-from layerscope.net import Net
+from layerscope.measure.top import probability_blob
+from layerscope.net import Layer, Net
 from layerscope.show.sight import sight_of
 from layerscope.text import number, plural, printable, times, wrapped_line
 
@@ -25,14 +26,15 @@ _MOST_COLUMNS = 12
 _BLOCKS = ("patch", "kernel", "product")
 
 
-def derivation_text(found: Derivation, field: str = "") -> str:
+def derivation_text(found: Derivation, field: str = "", label: str = "") -> str:
     """An explanation in aligned lines of at most 100 columns.
 
     Args:
         found: what to say.
         field: what the unit sees of the input, in words.
+        label: the class that the unit stands for.
     """
-    lines = [*_head(found, field)]
+    lines = [*_head(found, field, label)]
     for position, step in enumerate(found.steps):
         lines += ["", *_step_lines(position + 1, step)]
     if found.more:
@@ -41,11 +43,11 @@ def derivation_text(found: Derivation, field: str = "") -> str:
     return "\n".join(wrapped_line(line, WIDTH) for line in lines)
 
 
-def _head(found: Derivation, field: str) -> Iterator[str]:
-    yield f"{unit_label(found)} = {number(found.value, 7)}"
-    if found.layer is not None:
-        summary = f", {found.layer.summary}" if found.layer.summary else ""
-        yield f"  layer {printable(found.layer.name, 40)}: {printable(found.layer.type)}{summary}"
+def _head(found: Derivation, field: str, label: str) -> Iterator[str]:
+    named = f"  ({label})" if label else ""
+    yield f"{unit_label(found)} = {number(found.value, 7)}{named}"
+    if found.layers:
+        yield f"  {', then '.join(map(layer_label, found.layers))}"
     if field:
         yield f"  {field}"
     if found.statement:
@@ -79,13 +81,25 @@ def unit_label(found: Derivation) -> str:
     return f"{printable(found.unit)}{image}"
 
 
+def layer_label(layer: Layer) -> str:
+    """A layer with its type and settings."""
+    summary = f", {layer.summary}" if layer.summary else ""
+    return f"{printable(layer.name, 40)} ({printable(layer.type)}{summary})"
+
+
+def step_label(step: Step) -> str:
+    """Whose step it is, and what it makes."""
+    name = f"{printable(step.layer.name, 40)} " if step.layer else ""
+    return f"{name}({step.op}): {place(step.target, step.index)}"
+
+
 def place(name: str, index: Sequence[int]) -> str:
     """A unit of a blob or a param as text."""
     return f"{printable(name, 40)}[{', '.join(map(str, index))}]"
 
 
 def _step_lines(position: int, step: Step) -> Iterator[str]:
-    yield f"{position}  {printable(step.layer, 30)} ({step.op}): {place(step.target, step.index)}"
+    yield f"{position}  {step_label(step)}"
     equation = f"   = {step.formula}"
     result = number(step.result, 7)
     if step.kind != "copy" or step.formula != result:
@@ -205,11 +219,14 @@ def _unit(numbers: Any) -> float:
 
 def _cells(array: Any, shown: Any, *, whole: bool) -> list[list[str]]:
     """The numbers of a plane as text; a dot for a cell that is not there."""
-    words = (lambda v: f"{round(v)}" if math.isfinite(v) else number(v)) if whole else (lambda v: number(v, 4))
     return [
-        [words(float(v)) if there else "." for v, there in zip(row, line, strict=True)]
+        [_cell(float(v), whole=whole) if there else "." for v, there in zip(row, line, strict=True)]
         for row, line in zip(array, shown, strict=True)
     ]
+
+
+def _cell(value: float, *, whole: bool) -> str:
+    return str(round(value)) if whole and math.isfinite(value) else number(value, 4)
 
 
 def _block(name: str, cells: list[list[str]], *, titled: bool) -> list[str]:
@@ -261,6 +278,14 @@ class Explanation:
         """The unit that it owes most to; None at an input."""
         return self.chain[0].strongest
 
+    def _label(self, found: Derivation, labels: Sequence[str] | None) -> str:
+        """The name of the class that a unit stands for; "" where it is no class."""
+        net, unit = self._explainer.net, found.unit
+        classes = net.blobs[unit.blob].shape[1:2]
+        if unit.blob != probability_blob(net) or labels is None or classes != (len(labels),):
+            return ""
+        return printable(labels[unit.index[1]])
+
     def picture(self, position: int = 0) -> Plot:
         """The arithmetic as a picture for a slide; `position` is the place in the chain."""
         from layerscope.show.explanation_picture import explanation_picture
@@ -284,10 +309,16 @@ class Explanation:
     def _one(self, found: Derivation) -> dict[str, Any]:
         return {**found.as_json(), "sees": sight_of(self._explainer, found).as_json()}
 
+    def text(self, labels: Sequence[str] | None = None) -> str:
+        """The whole chain in lines of at most 100 columns; `labels` are the names of classes."""
+        parts = []
+        for found in self.chain:
+            words = sight_of(self._explainer, found).words
+            parts.append(derivation_text(found, words, self._label(found, labels)))
+        return "\n\n".join(parts)
+
     def __str__(self) -> str:
-        return "\n\n".join(
-            derivation_text(each, sight_of(self._explainer, each).words) for each in self.chain
-        )
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<explanation of {printable(self.unit)} = {number(self.value, 7)}>"
@@ -315,5 +346,3 @@ def explain(
     blobs = inputs if isinstance(inputs, Blobs) else net.run(inputs)
     explainer = Explainer(net, blobs)
     return Explanation(explainer, explainer.follow(unit, max(1, depth), image))
-
-

@@ -1,4 +1,4 @@
-"""The arithmetic of one unit as a picture for a slide: what it sees, what is multiplied, the sum."""
+"""The arithmetic of one unit as a picture for a slide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layerscope.measure.explain import Derivation, Explainer, Step, Window
 from layerscope.pictures import Plot
 from layerscope.pictures.color import Color
 from layerscope.pictures.sheet import SMALL, Sheet, scale_of, tinted
-from layerscope.show.explanation import place, role_heading, unit_label
+from layerscope.show.explanation import layer_label, place, role_heading, step_label, unit_label
 from layerscope.show.sight import Sight, sight_of
 from layerscope.text import number, plural, printable
 
@@ -36,7 +36,8 @@ def explanation_picture(explainer: Explainer, found: Derivation) -> Plot:
     sight = sight_of(explainer, found)
     title = f"{unit_label(found)} = {number(found.value, 6)}"
     y = sheet.text(_EDGE, 10, title, size=18, bold=True, room=WIDTH - 2 * _EDGE)
-    y = sheet.text(_EDGE, y + 2, _subtitle(found), color=_SOFT, room=WIDTH - 2 * _EDGE)
+    layers = ", then ".join(map(layer_label, found.layers))
+    y = sheet.text(_EDGE, y + 2, layers, color=_SOFT, room=WIDTH - 2 * _EDGE)
     if sight.words:
         y = sheet.text(_EDGE, y, sight.words, color=_SOFT, room=WIDTH - 2 * _EDGE)
     y = sheet.rule(_EDGE, y + 2, WIDTH - 2 * _EDGE)
@@ -57,13 +58,6 @@ def explanation_picture(explainer: Explainer, found: Derivation) -> Plot:
     return sheet.plot(title)
 
 
-def _subtitle(found: Derivation) -> str:
-    if found.layer is None:
-        return ""
-    summary = f", {found.layer.summary}" if found.layer.summary else ""
-    return f"layer {printable(found.layer.name, 40)}: {printable(found.layer.type)}{summary}"
-
-
 def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
     """The image with a frame around what the unit sees, and that part enlarged."""
     picture = sight.picture
@@ -72,7 +66,7 @@ def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
     rows, columns = picture.shape[:2]
     high = min(wide * rows / columns, 300.0)
     y = sheet.text(_EDGE, y, f"{printable(sight.input, 24)}, as it was fed", size=SMALL)
-    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.wide)) + 18
+    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.box)) + 18
     if sight.box is None:
         return y
     x0, y0, x1, y1 = sight.box
@@ -93,8 +87,7 @@ def _frame(box: tuple[int, int, int, int] | None) -> tuple[float, float, float, 
 
 def _draw_step(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
     x, y, room = box
-    heading = f"{printable(step.layer, 30)} ({step.op})  {place(step.target, step.index)}"
-    y = sheet.text(x, y, heading, bold=True, room=room) + 2
+    y = sheet.text(x, y, step_label(step), bold=True, room=room) + 2
     if step.window is not None and step.window.weights is not None:
         y = _draw_products(sheet, step, step.window, (x, y, room))
     elif step.window is not None:
@@ -172,6 +165,7 @@ def _draw_products(
         span = f"{name}, {_range(numbers)}"
         sheet.text(x + column * (_TILE + _SIGN), y + 2, span, size=SMALL)
     y += 17
+    widest = {name: _widest(array[shown]) for name, array, _ in kinds}
     for plane in shown:
         wide, high = _sides(window.values.shape[1:], _TILE)
         y = sheet.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
@@ -180,7 +174,8 @@ def _draw_products(
             known = array[shown] if name == "kernel" else array[shown][there]
             pixels = _tint(array[plane], known, color, inside)
             left = x + column * (_TILE + _SIGN)
-            sheet.tile((left, y, wide, high), pixels, _words(array[plane], inside))
+            words = _words(array[plane], inside)
+            sheet.tile((left, y, wide, high), pixels, words, widest=widest[name])
             if column:
                 sign = "×" if column == 1 else "="
                 middle = left - (_TILE + _SIGN - wide) / 2
@@ -257,9 +252,21 @@ def _tint(
 
 def _words(plane: NDArray[Any], inside: NDArray[np.bool_] | None) -> list[list[str]]:
     return [
-        ["" if inside is not None and not inside[y, x] else number(float(v), 3) for x, v in enumerate(r)]
+        ["" if inside is not None and not inside[y, x] else _cell(v) for x, v in enumerate(r)]
         for y, r in enumerate(plane)
     ]  # fmt: skip
+
+
+def _cell(value: float) -> str:
+    """A number that is to stand in a cell."""
+    return number(float(value), 3 if abs(value) >= 1 else 2)
+
+
+def _widest(numbers: NDArray[Any]) -> str:
+    """The longest text of the cells, by which the letters of all tiles are sized."""
+    if numbers[0].size > 64:
+        return ""
+    return max((_cell(v) for v in numbers.ravel()), key=len)
 
 
 def _range(numbers: NDArray[Any]) -> str:
@@ -267,5 +274,3 @@ def _range(numbers: NDArray[Any]) -> str:
     if not finite.size:
         return "no finite number"
     return f"{number(float(finite.min()), 2)} … {number(float(finite.max()), 2)}"
-
-

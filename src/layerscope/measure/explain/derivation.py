@@ -64,6 +64,12 @@ class Derivation:
     strongest: str | None
 
     @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers whose steps these are, in the order in which they run."""
+        found = {step.layer.name: step.layer for step in reversed(self.steps) if step.layer}
+        return tuple(found.values()) or ((self.layer,) if self.layer else ())
+
+    @property
     def difference(self) -> float | None:
         """Engine's number less ours; 0 where both are the same infinity, or both not a number."""
         if self.recomputed is None:
@@ -258,10 +264,10 @@ class Explainer:
         result = float(reading.result[0])
         size = abs(result) if reading.size is None else float(np.ravel(reading.size)[0])
         return Step(
-            layer=layer.name if layer else "", layer_type=layer.type if layer else "",
-            op=node.proto.op_type, kind=reading.kind, target=self.name(value), index=index,
-            formula=formula, numbers=numbers, operands=tuple(operands), counts=counts,
-            outside=outside, result=result, size=max(size, abs(result)),
+            layer=layer, op=node.proto.op_type, kind=reading.kind,
+            target=self.name(value), index=index, formula=formula, numbers=numbers,
+            operands=tuple(operands), counts=counts, outside=outside,
+            result=result, size=max(size, abs(result)),
             engine=self._kept(value, index), terms=reading.terms,
             strongest=self._leading(reading, operands),
         )  # fmt: skip

@@ -22,6 +22,14 @@ from layerscope.measure.explain.registry import (
 _FLOATING = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
+_OF_SEVERAL: dict[str, Callable[[Floats], Any]] = {
+    "Max": lambda x: x.max(axis=0),
+    "Min": lambda x: x.min(axis=0),
+    "Sum": lambda x: x.sum(axis=0),
+    "Mean": lambda x: x.mean(axis=0),
+}
+
+
 class _Function(NamedTuple):
     formula: str
     compute: Callable[..., Any]
@@ -152,8 +160,7 @@ def of_several(node: Node, where: Places) -> Reading:
     found = [_operand(node, i, where, role) for i, role in enumerate(roles)]
     stack = np.stack([each.values for each in found])
     op = node.proto.op_type
-    compute = {"Max": np.max, "Min": np.min, "Sum": np.sum, "Mean": np.mean}[op]
-    result = compute(stack, axis=0)
+    result = _OF_SEVERAL[op](stack)
     if op in ("Max", "Min"):
         won = stack.argmax(axis=0) if op == "Max" else stack.argmin(axis=0)
         terms = tuple(

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.measure.explain.registry import (
-    Node,
     NoArithmeticError,
+    Node,
     Places,
     Reading,
     Terms,
@@ -210,7 +210,9 @@ def gathered(node: Node, where: Places) -> Reading:
     """Rows of the first input, in the order that the second gives."""
     axis, rank = node.axis(), len(node.shape(1))
     at = where[axis : axis + rank]
-    by = node.at(1, at) if rank else np.broadcast_to(node.whole(1), (len(where[0]) if where else 1,))
+    by = (
+        node.at(1, at) if rank else np.broadcast_to(node.whole(1), (len(where[0]) if where else 1,))
+    )
     row = _folded(by, node.shape()[axis])
     index = (*where[:axis], row, *where[axis + rank :])
     return _looked_up(node, index, Terms(node.inputs[1], at, by, role="index", leads=False))
@@ -232,9 +234,7 @@ def gathered_nd(node: Node, where: Places) -> Reading:
         raise NoArithmeticError("GatherND with batch_dims")
     dims = node.shape(1)
     lead = where[: len(dims) - 1]
-    by = [
-        node.at(1, (*lead, np.full_like(where[0], i))) for i in range(dims[-1])
-    ]
+    by = [node.at(1, (*lead, np.full_like(where[0], i))) for i in range(dims[-1])]
     places = tuple(_folded(each, size) for each, size in zip(by, node.shape(), strict=False))
     index = (*places, *where[len(dims) - 1 :])
     last = (*lead, np.full_like(where[0], dims[-1] - 1))
@@ -268,7 +268,9 @@ def scattered_elements(node: Node, where: Places) -> Reading:
     said = _folded(node.at(1, tuple(index)), node.shape()[axis])
     match = (said == where[axis][:, None]) & reached[:, None]
     last = dims[axis] - 1 - match[:, ::-1].argmax(axis=1)
-    index_of = tuple(last if i == axis else np.minimum(at, dims[i] - 1) for i, at in enumerate(where))
+    index_of = tuple(
+        last if i == axis else np.minimum(at, dims[i] - 1) for i, at in enumerate(where)
+    )
     return _put(node, where, match.any(axis=1), index_of)
 
 
@@ -303,4 +305,5 @@ def ranged(node: Node, where: Places) -> Reading:
     """Numbers one step apart."""
     start, step = (float(node.whole(i).reshape(-1)[0]) for i in (0, 2))
     numbers = {"start": start, "step": step, "at": where[0]}
-    return Reading(start + where[0] * step, "function", "{start} + {at} * {step}", (), numbers)
+    made = np.asarray(start + where[0] * step, np.float64)
+    return Reading(made, "function", "{start} + {at} * {step}", (), numbers)

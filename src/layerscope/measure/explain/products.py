@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from layerscope.measure.explain.registry import (
     Floats,
-    Node,
     NoArithmeticError,
+    Node,
     Places,
     Reading,
     Terms,
@@ -142,7 +142,7 @@ def _products(
 
 @rule("Gemm")
 def gemm(node: Node, where: Places) -> Reading:
-    """alpha * sum of a * b over the inner axis, plus beta * c."""
+    """Alpha * sum of a * b over the inner axis, plus beta * c."""
     rows, columns = where
     inner = node.shape(0)[0 if node.attribute("transA", 0) else 1]
     along = np.arange(inner)[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from layerscope.measure.explain.registry import (
     total,
 )
 
-_SUMS = {
+_SUMS: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
     "ReduceSum": ("sum of {numbers} numbers", lambda x: x),
     "ReduceMean": ("sum / numbers = {sum} / {numbers}", lambda x: x),
     "ReduceSumSquare": ("sum of the squares of {numbers} numbers", np.square),
@@ -71,10 +72,12 @@ def reduced_sum(node: Node, where: Places) -> Reading:
     sums = total(shares)
     count = shares[0].size
     kind: Kind = "window" if op == "ReduceMean" else "sum"
-    result, size = sums, total(np.abs(shares))
+    result = sums
+    size: Floats | None = total(np.abs(shares))
     weights = None
     if op == "ReduceMean":
-        result, size, shares = sums / count, size / count, shares / count
+        shares = shares / count
+        result, size = sums / count, total(np.abs(shares))
         weights = np.broadcast_to(np.float64(1 / count), shares.shape)
     if op == "ReduceL2":
         result, size = np.sqrt(sums), None
@@ -106,7 +109,11 @@ def place_of_extreme(node: Node, where: Places) -> Reading:
     """Where the largest or smallest number along an axis is; the first of equal ones."""
     axis = node.axis()
     if not node.attribute("keepdims", 1):
-        where = (*where[:axis], np.zeros_like(where[0]) if where else np.zeros(1, np.int64), *where[axis:])
+        where = (
+            *where[:axis],
+            np.zeros_like(where[0]) if where else np.zeros(1, np.int64),
+            *where[axis:],
+        )
     index, numbers = _row(node, where, axis)
     largest = node.proto.op_type == "ArgMax"
     sign = 1 if largest else -1
@@ -115,7 +122,10 @@ def place_of_extreme(node: Node, where: Places) -> Reading:
     place = numbers.shape[1] - 1 - place if node.attribute("select_last_index", 0) else place
     kind: Kind = "largest" if largest else "smallest"
     terms = Terms(node.inputs[0], index, numbers)
-    known: dict[str, Any] = {"numbers": numbers.shape[1], "best": numbers[np.arange(len(place)), place]}
+    known: dict[str, Any] = {
+        "numbers": numbers.shape[1],
+        "best": numbers[np.arange(len(place)), place],
+    }
     formula = f"place of the {kind} of {{numbers}}, which is {{best}}"
     return Reading(place.astype(np.float64), kind, formula, (terms,), known)
 
@@ -156,5 +166,3 @@ def running_sum(node: Node, where: Places) -> Reading:
     known = {"numbers": counted.sum(axis=1)}
     size = total(np.abs(shares))
     return Reading(total(shares), "sum", "sum of {numbers} numbers", (terms,), known, size)
-
-

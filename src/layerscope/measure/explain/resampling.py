@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from layerscope.measure.explain.products import spread
 from layerscope.measure.explain.registry import (
     Floats,
-    Node,
     NoArithmeticError,
+    Node,
     Places,
     Reading,
     Terms,
@@ -29,7 +30,9 @@ def _factors(node: Node) -> list[float]:
     factors = [1.0] * rank
     for i, axis in enumerate(axes):
         factors[axis] = (
-            float(node.whole(2)[i]) if node.has(2) and node.whole(2).size else out[axis] / dims[axis]
+            float(node.whole(2)[i])
+            if node.has(2) and node.whole(2).size
+            else out[axis] / dims[axis]
         )
     return factors
 
@@ -52,13 +55,13 @@ def _coordinates(node: Node, at: NDArray[np.int64], axis: int, factor: float) ->
 
 def _nearest(node: Node, place: Floats) -> NDArray[np.int64]:
     mode = node.attribute("nearest_mode", b"round_prefer_floor")
-    rounded = {
+    roundings: dict[bytes, Callable[[Floats], Floats]] = {
         b"floor": np.floor,
         b"ceil": np.ceil,
         b"round_prefer_floor": lambda p: np.ceil(p - 0.5),
         b"round_prefer_ceil": lambda p: np.floor(p + 0.5),
-    }[mode](place)
-    return np.asarray(rounded, np.int64)
+    }
+    return np.asarray(roundings[mode](place), np.int64)
 
 
 @rule("Resize")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.measure.explain.registry import Floats, Kind, Reading, Terms
+from layerscope.net import Layer
 from layerscope.text import number
 
 MOST_OPERANDS = 32
@@ -82,7 +83,7 @@ class Step:
     """How one number is made from numbers before it.
 
     Attributes:
-        layer, layer_type: whose step.
+        layer: whose step.
         op: the ONNX op.
         kind: see `Kind`.
         target, index: what is made: a blob or a value inside of the layer, and where.
@@ -97,8 +98,7 @@ class Step:
         terms: all that was read.
     """
 
-    layer: str
-    layer_type: str
+    layer: Layer | None
     op: str
     kind: Kind
     target: str
@@ -131,7 +131,8 @@ class Step:
     def as_json(self) -> dict[str, Any]:
         """Everything as plain lists and dicts."""
         return {
-            "layer": self.layer, "type": self.layer_type, "op": self.op, "kind": self.kind,
+            "layer": self.layer.name if self.layer else None,
+            "type": self.layer.type if self.layer else None, "op": self.op, "kind": self.kind,
             "target": self.target, "index": list(self.index), "formula": self.formula,
             "numbers": self.numbers, "result": self.result, "engine": self.engine,
             "size": self.size, "outside": self.outside, "counts": self.counts,
@@ -172,12 +173,10 @@ def largest(terms: Terms, kind: Kind, source: str, weight: str) -> list[Operand]
 def _inside(terms: Terms) -> NDArray[np.bool_]:
     if terms.inside is None:
         return np.ones(terms.values[0].size, np.bool_)
-    return np.broadcast_to(terms.inside, terms.values.shape)[0].reshape(-1)
+    return np.ravel(np.broadcast_to(terms.inside, terms.values.shape)[0])
 
 
-def _picked(
-    terms: Terms, positions: NDArray[np.int64], source: str, weight: str
-) -> list[Operand]:
+def _picked(terms: Terms, positions: NDArray[np.int64], source: str, weight: str) -> list[Operand]:
     """The operands at some positions of the flattened window."""
     form = terms.values.shape
     cells = np.unravel_index(positions, form[1:]) if len(form) > 1 else (positions * 0,)[:0]
@@ -207,7 +206,7 @@ def filled(reading: Reading, operands: tuple[Operand, ...]) -> tuple[str, dict[s
         name: number(value, 8 if 0 < abs(value - 1) < 1e-3 else 5)  # 1.000011 is not 1
         for name, value in {**found, **numbers}.items()
     }
-    return reading.formula.format_map(words), numbers
+    return reading.formula.format_map(words).replace("+ -", "- "), numbers
 
 
 def _window(step: Step) -> Window:
@@ -218,7 +217,8 @@ def _window(step: Step) -> Window:
     height, width = (1, 1, *space)[-2:]
 
     def planes(array: NDArray[Any]) -> NDArray[Any]:
-        return np.broadcast_to(array, terms.values.shape)[0].reshape(-1, height, width)
+        whole: NDArray[Any] = np.broadcast_to(array, terms.values.shape)[0]
+        return whole.reshape(-1, height, width)
 
     index = [planes(each) for each in terms.index]
     channels = index[1][:, 0, 0]

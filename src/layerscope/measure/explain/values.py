@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from layerscope.blobs import Blobs
 from layerscope.measure.explain.registry import (
     Floats,
-    Node,
     NoArithmeticError,
+    Node,
     Places,
     Reading,
     find_rule,

@@ -8,8 +8,8 @@ import numpy as np
 
 from layerscope.measure.explain.products import taps, windowed
 from layerscope.measure.explain.registry import (
-    Node,
     NoArithmeticError,
+    Node,
     Places,
     Reading,
     Terms,
@@ -47,7 +47,9 @@ def max_pool(node: Node, where: Places) -> Reading:
     if node.attribute("storage_order", 0):
         raise NoArithmeticError("MaxPool")
     form = terms.values.shape
-    places = [np.broadcast_to(i, form).reshape(count, -1)[np.arange(count), best] for i in terms.index]
+    places = [
+        np.broadcast_to(i, form).reshape(count, -1)[np.arange(count), best] for i in terms.index
+    ]
     flat = np.ravel_multi_index(places, node.shape(0)).astype(np.float64)
     return Reading(
         flat, "largest", "place of the largest of {cells}, which is {largest}", (terms,),
@@ -82,7 +84,7 @@ def average_pool(node: Node, where: Places) -> Reading:
 
 @rule("LRN")
 def lrn(node: Node, where: Places) -> Reading:
-    """x / (bias + alpha / size * sum of squares of `size` channels) ** beta."""
+    """X / (bias + alpha / size * sum of squares of `size` channels) ** beta."""
     size = int(node.attribute("size", 1))
     alpha = float(node.attribute("alpha", 1e-4))
     beta, bias = float(node.attribute("beta", 0.75)), float(node.attribute("bias", 1.0))
