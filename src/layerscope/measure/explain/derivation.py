@@ -27,6 +27,7 @@ from layerscope.text import printable, quoted
 
 RULES = (elementwise, moves, products, reductions, resampling, windows)
 MOST_STEPS = 64
+SMALLEST = float(np.finfo(np.float32).tiny)  # below it float32 has no full digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class Derivation:
         """The absolute difference by `size`."""
         if self.difference is None or self.difference == 0:
             return self.difference
-        return abs(self.difference) / self.size if self.size else abs(self.difference)
+        return abs(self.difference) / max(self.size, SMALLEST)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain lists and dicts."""
