@@ -11,6 +11,7 @@ import numpy as np
 
 from layerscope.blobs import Blobs
 from layerscope.measure.explain import Derivation, Explainer, Operand, Step, Unit, Window
+from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.measure.top import probability_blob
 from layerscope.net import Layer, Net
 from layerscope.show.sight import sight_of
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from layerscope.pictures import Plot
 
 WIDTH = 100
-PLANES, OPERANDS, BEHIND = 3, 8, 4
+PLANES, OPERANDS, STEPS = 3, 8, 12
 _BESIDE = 5  # up to so many columns the patch, the kernel and the product stand side by side
-_MOST_COLUMNS = 12
 _BLOCKS = ("patch", "kernel", "product")
 
 
@@ -35,10 +35,12 @@ def derivation_text(found: Derivation, field: str = "", label: str = "") -> str:
         label: the class that the unit stands for.
     """
     lines = [*_head(found, field, label)]
-    for position, step in enumerate(found.steps):
+    for position, step in enumerate(found.steps[:STEPS]):
         lines += ["", *_step_lines(position + 1, step)]
-    if found.more:
-        lines += ["", f"{len(found.steps)} of {len(found.steps) + found.more} steps shown"]
+    total = len(found.steps) + found.more
+    if total > STEPS:
+        least = "at least " if found.more else ""
+        lines += ["", f"{STEPS} of {least}{total} steps shown; all of them: as JSON"]
     lines += ["", *_verdict(found)]
     return "\n".join(wrapped_line(line, WIDTH) for line in lines)
 
@@ -95,16 +97,14 @@ def step_label(step: Step) -> str:
 
 def place(name: str, index: Sequence[int]) -> str:
     """A unit of a blob or a param as text."""
+    if not index:
+        return printable(name, 40)
     return f"{printable(name, 40)}[{', '.join(map(str, index))}]"
 
 
 def _step_lines(position: int, step: Step) -> Iterator[str]:
     yield f"{position}  {step_label(step)}"
-    equation = f"   = {step.formula}"
-    result = number(step.result, 7)
-    if step.kind != "copy" or step.formula != result:
-        equation += f" = {result}" if not step.formula.endswith(f" {result}") else ""
-    yield equation
+    yield f"   = {equation(step, 7)}"
     if step.window is not None:
         yield from window_lines(step, step.window)
         return
@@ -112,8 +112,19 @@ def _step_lines(position: int, step: Step) -> Iterator[str]:
         yield from _role_lines(step, role)
 
 
+def equation(step: Step, digits: int) -> str:
+    """The formula and its result, which is not said twice."""
+    result = number(step.result, digits)
+    if step.formula == number(step.result):
+        return result
+    done = step.formula.endswith(f" {number(step.result)}") and number(step.result) == result
+    return step.formula if done else f"{step.formula} = {result}"
+
+
 def _role_lines(step: Step, role: str) -> Iterator[str]:
     operands, count = step.operands_of(role), step.counts[role]
+    if count == 1 and len(operands) == 1 and operands[0].source == CONSTANT:
+        return
     if count == 1 and len(operands) == 1:
         verb = "taken from" if step.kind == "copy" and role == "x" else f"{role} is"
         yield f"   {verb} {place(operands[0].source, operands[0].index)}"
@@ -163,9 +174,9 @@ def window_lines(step: Step, window: Window) -> Iterator[str]:
     shown = window.order[:PLANES]
     total = len(window.values)
     source = printable(step.operands[0].source if step.operands else step.terms[0].source, 40)
-    there = f"rows {_span(window.rows)}, columns {_span(window.columns)} of {source}"
-    outside = f"; {plural(step.outside, 'cell')} outside (.)" if step.outside else ""
-    yield f"   reads {there}{outside}"
+    rows, columns = spans(window)
+    outside = f"; {outside_words(step)} (.)" if step.outside else ""
+    yield f"   reads rows {rows}, columns {columns} of {source}{outside}"
     if window.weights is None:
         yield from _matrices(window, int(shown[0]), ("patch",))
         if window.winner is not None:
@@ -177,14 +188,30 @@ def window_lines(step: Step, window: Window) -> Iterator[str]:
     many = len(window.columns) <= _BESIDE
     for plane in shown.tolist():
         yield f"   {window.labels[plane]} adds {number(float(window.sums[plane]))}"
-        if len(window.columns) <= _MOST_COLUMNS:
-            yield from _matrices(window, plane, _BLOCKS if many else ("product",))
+        lines = list(_matrices(window, plane, _BLOCKS)) if many else []
+        if not lines or max(map(len, lines)) > WIDTH:
+            lines = list(_matrices(window, plane, ("product",)))
+        if max(map(len, lines)) <= WIDTH:
+            yield from lines
     yield f"   largest products ({min(OPERANDS, len(step.operands))} of {step.counts['x']:,} shown)"
     yield from _rows(step, step.operands[:OPERANDS])
 
 
-def _span(places: Any) -> str:
-    return f"{places[0]}..{places[-1]}" if len(places) > 1 else f"{places[0]}"
+def spans(window: Window) -> tuple[str, str]:
+    """The rows and the columns that are read; in a deconvolution those that are there."""
+    found = []
+    for places, others in ((window.rows, (0, 2)), (window.columns, (0, 1))):
+        backward = len(places) > 1 and places[0] >= places[-1]
+        seen = places[window.inside.any(axis=others)] if backward else places
+        low, high = (int(seen.min()), int(seen.max())) if seen.size else (0, 0)
+        found.append(f"{low}..{high}" if high > low else f"{low}")
+    return found[0], found[1]
+
+
+def outside_words(step: Step) -> str:
+    """What the cells are that are not there."""
+    cells = plural(step.outside, "cell")
+    return f"{cells} left empty by the stride" if step.op == "ConvTranspose" else f"{cells} outside"
 
 
 def _matrices(window: Window, plane: int, which: Sequence[str]) -> Iterator[str]:

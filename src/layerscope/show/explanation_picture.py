@@ -9,10 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.measure.explain import Derivation, Explainer, Step, Window
+from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.pictures import Plot
 from layerscope.pictures.color import Color
 from layerscope.pictures.sheet import SMALL, Sheet, scale_of, tinted
-from layerscope.show.explanation import layer_label, place, role_heading, step_label, unit_label
+from layerscope.show.explanation import (
+    equation,
+    layer_label,
+    outside_words,
+    place,
+    role_heading,
+    spans,
+    step_label,
+    unit_label,
+)
 from layerscope.show.sight import Sight, sight_of
 from layerscope.text import number, plural, printable
 
@@ -94,11 +104,7 @@ def _draw_step(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> flo
         y = _draw_window(sheet, step, step.window, (x, y))
     else:
         y = _draw_operands(sheet, step, (x, y, room))
-    result = number(step.result, 6)
-    words = f"= {step.formula}"
-    if not step.formula.endswith(f" {number(step.result)}"):
-        words += f" = {result}"
-    return sheet.text(x, y + 2, words, room=room) + 2
+    return sheet.text(x, y + 2, f"= {equation(step, 6)}", room=room) + 2
 
 
 def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
@@ -108,6 +114,8 @@ def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) ->
         operands = step.operands_of(role)
         if step.counts[role] == 1:
             at = place(operands[0].source, operands[0].index)
+            if operands[0].source == CONSTANT:
+                continue
             words = f"{role} = {at} = {number(operands[0].value)}"
             y = sheet.text(x, y, words, size=SMALL, color=_SOFT, room=room)
             continue
@@ -225,15 +233,13 @@ def _draw_end(sheet: Sheet, found: Derivation, box: tuple[float, float, float]) 
 
 def _where(step: Step, window: Window) -> str:
     source = printable(step.operands[0].source if step.operands else step.terms[0].source, 40)
-    rows = f"y {window.rows[0]}..{window.rows[-1]}"
-    columns = f"x {window.columns[0]}..{window.columns[-1]}"
-    if window.weights is None:
-        return f"{window.labels[0]} of {source}, {rows}, {columns}"
-    return f"{source}, {rows}, {columns}"
+    rows, columns = spans(window)
+    whose = f"{window.labels[0]} of " if window.weights is None else ""
+    return f"{whose}{source}, y {rows}, x {columns}"
 
 
 def _outside(step: Step) -> str:
-    return f"{plural(step.outside, 'cell')} outside, in gray: nothing is there"
+    return f"{outside_words(step)}, in gray"
 
 
 def _sides(dims: Sequence[int], most: float) -> tuple[float, float]:

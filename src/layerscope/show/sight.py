@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.measure.explain import Derivation, Explainer
-from layerscope.measure.receptive import Field, Reach, receptive_box
+from layerscope.measure.receptive import Field, Reach, Span, receptive_box
 from layerscope.text import printable, times
 
 Box = tuple[int, int, int, int]
@@ -71,6 +71,10 @@ def sight_of(explainer: Explainer, found: Derivation) -> Sight:
     return Sight(words, "", None, None, None, field)
 
 
+def _ends(span: Span) -> str:
+    return f"{span.low}..{span.high}" if span.high > span.low else f"{span.low}"
+
+
 def _words(reach: Reach) -> str:
     """`sees x 68..78, y 120..130 of data (11x11, exact)`."""
     name, space = printable(reach.input, 40), reach.space
@@ -80,7 +84,7 @@ def _words(reach: Reach) -> str:
         return f"sees all of {name} ({times([s.size for s in reversed(space)])}, {reach.status})"
     axes = ("x", "y", "z")
     spans = [
-        f"{axes[i] if i < 3 else f'axis {i}'} {span.low}..{span.high}"
+        f"{axes[i] if i < 3 else f'axis {i}'} {_ends(span)}"
         for i, span in enumerate(reversed(space))
     ]
     size = times([span.last - span.first + 1 for span in reversed(space)])

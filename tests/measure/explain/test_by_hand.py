@@ -236,7 +236,7 @@ def test_a_larger_batch_than_that_of_the_file(small: tuple[Path, Path]) -> None:
 def test_what_a_run_did_not_keep(small: tuple[Path, Path]) -> None:
     net = ls.open(*small)
     blobs = net.run(np.zeros((1, 3, 9, 7), np.float32), ["prob"])
-    with pytest.raises(ls.errors.UsageError, match='made from blob "fc2".*run the net with all'):
+    with pytest.raises(ls.errors.UsageError, match=r'made from blob "fc2".*run the net with all'):
         Explainer(net, blobs).explain("prob:1")
 
 

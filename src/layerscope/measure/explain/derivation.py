@@ -27,6 +27,7 @@ from layerscope.text import printable, quoted
 
 RULES = (elementwise, moves, products, reductions, resampling, windows)
 MOST_STEPS = 64
+CONSTANT = "constant"
 SMALLEST = float(np.finfo(np.float32).tiny)  # below it float32 has no full digits
 
 
@@ -127,6 +128,8 @@ class Explainer:
             plain = "@" not in blob.name
             if blob.value not in self._names or (plain and "@" in self._names[blob.value]):
                 self._names[blob.value] = blob.name
+        for layer in self.net.layers:
+            self._names.update({param.name: param.name for param in layer.params})
 
     def unit(self, words: str, image: int = 0) -> Unit:
         """A unit from its text; see `parse_unit`."""
@@ -176,7 +179,10 @@ class Explainer:
 
     def name(self, value: str) -> str:
         """What people call an ONNX value: its blob, or the param's or inner value's own name."""
-        return self._names.get(value, value)
+        if value in self._names:
+            return self._names[value]
+        array = self.net.graph.tensors.get(value)
+        return CONSTANT if array is not None and array.size == 1 else value
 
     def _layer_of(self, value: str) -> Layer | None:
         found = self.values.producers.get(value)
@@ -222,25 +228,24 @@ class Explainer:
     def _steps(self, value: str, index: tuple[int, ...]) -> tuple[list[Step], int]:
         """Breadth first from a unit to what the run kept; through blobs that were written over."""
         steps: list[Step] = []
+        base = self.net.blobs[self.name(value)].base
         waiting, seen = deque([(value, index)]), {(value, index)}
         while waiting and len(steps) < MOST_STEPS:
             step = self._step(*waiting.popleft())
             steps.append(step)
             for terms in step.terms:
-                then = self._next(terms, step)
+                then = self._next(terms, step, base)
                 if then and then not in seen:
                     seen.add(then)
                     waiting.append(then)
         return steps, len(waiting)
 
-    def _next(self, terms: Terms, step: Step) -> tuple[str, tuple[int, ...]] | None:
+    def _next(self, terms: Terms, step: Step, base: str) -> tuple[str, tuple[int, ...]] | None:
         """Where the steps go on from an input of a step: to its operand that counts most."""
         if terms.source not in self.values.producers:
             return None
-        base = self.net.blobs.get(step.target)
         below = self.net.blobs.get(self.name(terms.source))
-        in_place = base is not None and below is not None and below.replaced
-        in_place = in_place and base is not None and below is not None and base.base == below.base
+        in_place = below is not None and below.replaced and below.base == base
         if terms.source in self.values.kept and not (in_place and terms.leads):
             return None
         operands = step.operands_of(terms.role)

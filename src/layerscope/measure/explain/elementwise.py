@@ -134,7 +134,10 @@ def of_one(node: Node, where: Places) -> Reading:
 def of_two(node: Node, where: Places) -> Reading:
     """A function of two numbers; one of them may serve many places."""
     function = _OF_TWO[node.proto.op_type]
-    a, b = _operand(node, 0, where, "a"), _operand(node, 1, where, "b")
+    # A factor, a divisor or an exponent says how much of the other comes through.
+    equal = node.proto.op_type in ("Add", "Sub") or node.values.constant(node.inputs[0])
+    a = _operand(node, 0, where, "a")
+    b = _operand(node, 1, where, "b", leads=equal)
     result = np.asarray(function.compute(a.values, b.values), np.float64)
     if node.proto.op_type == "Div" and _is_whole(node):
         result = np.trunc(result)

@@ -206,7 +206,7 @@ def filled(reading: Reading, operands: tuple[Operand, ...]) -> tuple[str, dict[s
         name: number(value, 8 if 0 < abs(value - 1) < 1e-3 else 5)  # 1.000011 is not 1
         for name, value in {**found, **numbers}.items()
     }
-    return reading.formula.format_map(words).replace("+ -", "- "), numbers
+    return reading.formula.format_map(words).replace("+ -", "- ").replace("- -", "+ "), numbers
 
 
 def _window(step: Step) -> Window:

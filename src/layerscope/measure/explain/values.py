@@ -128,6 +128,10 @@ class Values:
         """The ONNX element type of a value."""
         return self._net.graph.types[value]
 
+    def constant(self, value: str) -> bool:
+        """Whether a value is a stored array: a param, or a setting of the graph."""
+        return value in self._net.graph.tensors
+
     def node(self, value: str) -> Node:
         """The node that makes a value."""
         position, output = self.producers[value]
