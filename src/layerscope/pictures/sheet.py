@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RED = "#d1495b"
 SMALL = 10.0
 _TINY = 6.0
+_TICKS = 14.0  # the numbers below an image
 _HIDDEN = (226, 228, 232)  # a cell that is not there
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class Sheet:
         color: str = INK, bold: bool = False, align: str = "left",
     ) -> float:  # fmt: skip
         """Write lines with their upper edge at `y`, wrapped to `room`; gives the y below."""
-        clean = frame.drawable(words)
+        clean = " ".join(map(frame.drawable, words.split(" ")))  # each is cut alone, not the line
         lines = wrapped(clean, room, _Ruler(size * (1.09 if bold else 1))) if room else [clean]
         step = 1.35 * size
 
@@ -142,7 +143,7 @@ class Sheet:
             if mark is not None:
                 _frame(axes, mark, 1.8)
 
-        return self._add(draw, y + high)
+        return self._add(draw, y + high + _TICKS)
 
     def bars(
         self,
@@ -160,7 +161,7 @@ class Sheet:
         names = [frame.drawable(name) for name, _, _ in rows]
         notes = [frame.drawable(note) for _, note, _ in rows]
         left = max((frame.width(n, SMALL) for n in names), default=0.0) + 6
-        middle = max((frame.width(n, SMALL) for n in notes), default=0.0) + 10
+        middle = max((frame.width(n, SMALL) for n in notes), default=0.0) + 14
         negative = any(v < 0 for _, _, v in rows)
         for number, (name, note, row) in enumerate(zip(names, notes, rows, strict=True)):
             top = y + step * number

@@ -55,8 +55,7 @@ def _head(found: Derivation, field: str, label: str) -> Iterator[str]:
     if found.statement:
         yield f"  fed from {found.statement}" if found.pixel else f"  {found.statement}"
     if found.pixel:
-        kind = "gray" if len(found.pixel) == 1 else "red, green, blue"
-        yield f"  pixel ({kind}): {', '.join(map(str, found.pixel))}"
+        yield f"  {pixel_words(found)}"
 
 
 def _verdict(found: Derivation) -> Iterator[str]:
@@ -75,6 +74,12 @@ def _verdict(found: Derivation) -> Iterator[str]:
     )
     if found.strongest:
         yield f"owes most to          {printable(found.strongest)}"
+
+
+def pixel_words(found: Derivation) -> str:
+    """The pixel that a number of an input comes from."""
+    kind = "gray" if len(found.pixel) == 1 else "red, green, blue"
+    return f"pixel ({kind}): {', '.join(map(str, found.pixel))}"
 
 
 def unit_label(found: Derivation) -> str:
@@ -136,14 +141,16 @@ def _role_lines(step: Step, role: str) -> Iterator[str]:
 def role_heading(step: Step, role: str, most: int) -> str:
     """How many of an input's numbers are shown, and in which order."""
     shown = min(len(step.operands_of(role)), most)
-    return f"{shown} of {step.counts[role]:,} {_noun(step)} shown, {_order(step)}"
+    what, _, extra = _noun(step).partition(" with ")
+    extra = f" with {extra}" if extra else ""
+    return f"{shown} of {step.counts[role]:,} {what} shown{extra}, {_order(step)}"
 
 
 def _noun(step: Step) -> str:
     if step.kind == "softmax":
-        return "numbers"
+        return "numbers with their exp"
     if step.kind == "norm":
-        return "channels"
+        return "channels with their squares"
     return "products" if step.op in ("Gemm", "MatMul") else "numbers"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from layerscope.show.explanation import (
     equation,
     layer_label,
     outside_words,
+    pixel_words,
     place,
     role_heading,
     spans,
@@ -32,6 +34,7 @@ _EDGE, _GAP = 16.0, 14.0
 _LEFT = 190.0  # the column of the image
 _TILE = 118.0
 _SIGN = 24.0
+_ROOMY, _MOST_NUMBERED = 30.0, 64
 _SOFT = "#555b66"
 
 
@@ -76,16 +79,16 @@ def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
     rows, columns = picture.shape[:2]
     high = min(wide * rows / columns, 300.0)
     y = sheet.text(_EDGE, y, f"{printable(sight.input, 24)}, as it was fed", size=SMALL)
-    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.box)) + 18
+    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.box)) + 5
     if sight.box is None:
         return y
     x0, y0, x1, y1 = sight.box
     cut = picture[y0 : y1 + 1, x0 : x1 + 1]
-    if cut.size == 0 or cut.shape[:2] == picture.shape[:2]:
+    if max(cut.shape[:2]) <= 1 or cut.shape[:2] == picture.shape[:2]:
         return y
     high = min(wide * cut.shape[0] / cut.shape[1], 300.0)
     y = sheet.text(_EDGE, y, f"what it sees, {cut.shape[1]}x{cut.shape[0]} pixels", size=SMALL)
-    return sheet.image((left, y + 2, wide, high), cut, corner=(x0, y0)) + 18
+    return sheet.image((left, y + 2, wide, high), cut, corner=(x0, y0))
 
 
 def _frame(box: tuple[int, int, int, int] | None) -> tuple[float, float, float, float] | None:
@@ -116,7 +119,8 @@ def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) ->
             at = place(operands[0].source, operands[0].index)
             if operands[0].source == CONSTANT:
                 continue
-            words = f"{role} = {at} = {number(operands[0].value)}"
+            taken = step.kind == "copy" and role == "x"
+            words = f"taken from {at}" if taken else f"{role} = {at} = {number(operands[0].value)}"
             y = sheet.text(x, y, words, size=SMALL, color=_SOFT, room=room)
             continue
         y = sheet.text(x, y, role_heading(step, role, BARS), size=SMALL, color=_SOFT, room=room)
@@ -149,7 +153,15 @@ def _draw_window(sheet: Sheet, step: Step, window: Window, box: tuple[float, flo
     wide, high = _sides(values.shape, 1.6 * _TILE)
     pixels = _tint(values, window.values[window.inside], "gray", inside)
     mark = window.winner[1:] if window.winner else None
-    return sheet.tile((x, y + 3, wide, high), pixels, _words(values, inside), mark) + 4
+    return (
+        sheet.tile(
+            (x, y + 3, wide, high),
+            pixels,
+            _words(values, inside, _decimals(values, wide / values.shape[1])),
+            mark,
+        )
+        + 4
+    )
 
 
 def _draw_products(
@@ -173,7 +185,9 @@ def _draw_products(
         span = f"{name}, {_range(numbers)}"
         sheet.text(x + column * (_TILE + _SIGN), y + 2, span, size=SMALL)
     y += 17
-    widest = {name: _widest(array[shown]) for name, array, _ in kinds}
+    side = _sides(window.values.shape[1:], _TILE)[0] / window.values.shape[2]
+    digits = {name: _decimals(array[shown], side) for name, array, _ in kinds}
+    widest = {name: _widest(array[shown], digits[name]) for name, array, _ in kinds}
     for plane in shown:
         wide, high = _sides(window.values.shape[1:], _TILE)
         y = sheet.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
@@ -182,7 +196,7 @@ def _draw_products(
             known = array[shown] if name == "kernel" else array[shown][there]
             pixels = _tint(array[plane], known, color, inside)
             left = x + column * (_TILE + _SIGN)
-            words = _words(array[plane], inside)
+            words = _words(array[plane], inside, digits[name])
             sheet.tile((left, y, wide, high), pixels, words, widest=widest[name])
             if column:
                 sign = "×" if column == 1 else "="
@@ -202,7 +216,8 @@ def _draw_rest(sheet: Sheet, step: Step, window: Window, box: tuple[float, float
     words = f"{shown} of {plural(total, 'channel')} shown, largest sums first"
     if total > shown:
         rest = float(window.sums[window.order[shown:]].sum())
-        words += f"; the other {total - shown} add {number(rest)}"
+        others = "the other one adds" if total - shown == 1 else f"the other {total - shown} add"
+        words += f"; {others} {number(rest)}"
     return sheet.text(x, y, words, size=SMALL, color=_SOFT)
 
 
@@ -217,7 +232,7 @@ def _draw_end(sheet: Sheet, found: Derivation, box: tuple[float, float, float]) 
     elif not found.steps:
         lines = [found.statement]
         if found.pixel:
-            lines = [*lines, f"pixel: {', '.join(map(str, found.pixel))}"]
+            lines = [*lines, pixel_words(found)]
     else:
         lines = [
             f"engine (float32) {number(found.value, 8)}, recomputed (float64)"
@@ -256,27 +271,41 @@ def _tint(
     return tinted(plane, color, scale_of(numbers[None], signed=color == "diverging"), inside)
 
 
-def _words(plane: NDArray[Any], inside: NDArray[np.bool_] | None) -> list[list[str]]:
+def _words(plane: NDArray[Any], inside: NDArray[np.bool_] | None, decimals: int) -> list[list[str]]:
     return [
-        ["" if inside is not None and not inside[y, x] else _cell(v) for x, v in enumerate(r)]
-        for y, r in enumerate(plane)
-    ]  # fmt: skip
+        [
+            "" if inside is not None and not inside[y, x] else _cell(v, decimals)
+            for x, v in enumerate(row)
+        ]
+        for y, row in enumerate(plane)
+    ]
 
 
-def _cell(value: float) -> str:
-    """A number that is to stand in a cell."""
-    return number(float(value), 3 if abs(value) >= 1 else 2)
+def _cell(value: float, decimals: int) -> str:
+    """A number that is to stand in a cell; all cells of a kind have as many decimals."""
+    if not np.isfinite(value) or decimals < 0 or decimals > 5:
+        return number(float(value), 2)
+    words = f"{float(value):.{decimals}f}"
+    return "0" if float(words) == 0 else words
 
 
-def _widest(numbers: NDArray[Any]) -> str:
+def _decimals(numbers: NDArray[Any], side: float) -> int:
+    """So many that the largest has three digits, two in a small cell; -1 for a power of ten."""
+    most = float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0))
+    if most == 0 or most >= 1e5:
+        return 0 if most == 0 else -1
+    return max(0, (2 if side >= _ROOMY else 1) - math.floor(math.log10(most)))
+
+
+def _widest(numbers: NDArray[Any], decimals: int) -> str:
     """The longest text of the cells, by which the letters of all tiles are sized."""
-    if numbers[0].size > 64:
+    if numbers[0].size > _MOST_NUMBERED:
         return ""
-    return max((_cell(v) for v in numbers.ravel()), key=len)
+    return max((_cell(v, decimals) for v in numbers.ravel()), key=len)
 
 
 def _range(numbers: NDArray[Any]) -> str:
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
         return "no finite number"
-    return f"{number(float(finite.min()), 2)} … {number(float(finite.max()), 2)}"
+    return f"{number(float(finite.min()), 3)} … {number(float(finite.max()), 3)}"
