@@ -110,6 +110,9 @@ def place(name: str, index: Sequence[int]) -> str:
 def _step_lines(position: int, step: Step) -> Iterator[str]:
     yield f"{position}  {step_label(step)}"
     yield f"   = {equation(step, 7)}"
+    if position > 1 and step.engine is not None:
+        difference = number(step.engine - step.result, 2)
+        yield f"   the engine has {number(step.engine, 7)}, difference {difference}"
     if step.window is not None:
         yield from window_lines(step, step.window)
         return
@@ -151,7 +154,7 @@ def _noun(step: Step) -> str:
         return "numbers with their exp"
     if step.kind == "norm":
         return "channels with their squares"
-    return "products" if step.op in ("Gemm", "MatMul") else "numbers"
+    return "products" if step.operands[0].weight_source else "numbers"
 
 
 def _order(step: Step) -> str:
@@ -191,7 +194,8 @@ def window_lines(step: Step, window: Window) -> Iterator[str]:
             at = f"row {window.rows[row]}, column {window.columns[column]}"
             yield f"   the winner, in brackets, is at {at}"
         return
-    yield f"   {len(shown)} of {plural(total, 'channel')} shown, largest sums first"
+    if total > 1:
+        yield f"   {len(shown)} of {total} channels shown, largest sums first"
     many = len(window.columns) <= _BESIDE
     for plane in shown.tolist():
         yield f"   {window.labels[plane]} adds {number(float(window.sums[plane]))}"

@@ -13,6 +13,7 @@ from layerscope.measure.explain import Derivation, Explainer, Step, Window
 from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.pictures import Plot
 from layerscope.pictures.color import Color
+from layerscope.pictures.frame import width
 from layerscope.pictures.sheet import SMALL, Sheet, scale_of, tinted
 from layerscope.show.explanation import (
     equation,
@@ -26,7 +27,7 @@ from layerscope.show.explanation import (
     unit_label,
 )
 from layerscope.show.sight import Sight, sight_of
-from layerscope.text import number, plural, printable
+from layerscope.text import number, printable
 
 WIDTH = 760.0
 PLANES, BARS, STEPS = 3, 8, 6
@@ -182,8 +183,7 @@ def _draw_products(
     ]
     for column, (name, array, _) in enumerate(kinds):
         numbers = array[shown][there] if name != "kernel" else array[shown]
-        span = f"{name}, {_range(numbers)}"
-        sheet.text(x + column * (_TILE + _SIGN), y + 2, span, size=SMALL)
+        sheet.text(x + column * (_TILE + _SIGN), y + 2, _heading(name, numbers), size=SMALL)
     y += 17
     side = _sides(window.values.shape[1:], _TILE)[0] / window.values.shape[2]
     digits = {name: _decimals(array[shown], side) for name, array, _ in kinds}
@@ -213,7 +213,9 @@ def _draw_rest(sheet: Sheet, step: Step, window: Window, box: tuple[float, float
     """What the channels that are not shown add."""
     x, y = box
     total, shown = len(window.values), min(PLANES, len(window.values))
-    words = f"{shown} of {plural(total, 'channel')} shown, largest sums first"
+    if total == 1:
+        return y
+    words = f"{shown} of {total} channels shown, largest sums first"
     if total > shown:
         rest = float(window.sums[window.order[shown:]].sum())
         others = "the other one adds" if total - shown == 1 else f"the other {total - shown} add"
@@ -304,8 +306,14 @@ def _widest(numbers: NDArray[Any], decimals: int) -> str:
     return max((_cell(v, decimals) for v in numbers.ravel()), key=len)
 
 
-def _range(numbers: NDArray[Any]) -> str:
+def _heading(name: str, numbers: NDArray[Any]) -> str:
+    """What a column shows and from where to where, as exactly as there is room for."""
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
-        return "no finite number"
-    return f"{number(float(finite.min()), 3)} … {number(float(finite.max()), 3)}"
+        return f"{name}, not finite"
+    for digits in (3, 2, 1):
+        low, high = (number(float(end), digits) for end in (finite.min(), finite.max()))
+        words = f"{name}, {low} … {high}"
+        if width(words, SMALL) < _TILE + _SIGN - 8:
+            return words
+    return name

@@ -117,12 +117,13 @@ class Step:
 
     @cached_property
     def window(self) -> Window | None:
-        """The cells, for a convolution or a pooling."""
+        """The cells, for a convolution or a pooling; None where a plane has just one."""
         if not self.terms or self.terms[0].inside is None or self.kind == "norm":
             return None
         if self.op not in ("Conv", "ConvTranspose") and not self.op.endswith("Pool"):
             return None
-        return _window(self)
+        found = _window(self)
+        return found if found.values[0].size > 1 else None
 
     def operands_of(self, role: str) -> tuple[Operand, ...]:
         """The operands that the formula calls so."""
