@@ -127,7 +127,11 @@ def of_one(node: Node, where: Places) -> Reading:
     x = _operand(node, 0, where, "x")
     constants = {k: float(node.attribute(k, v)) for k, v in function.attributes.items()}
     result = np.asarray(function.compute(x.values, **constants), np.float64)
-    return Reading(result, "function", function.formula, (x,), constants)
+    size = None
+    if node.proto.op_type == "Elu":  # near zero two numbers near one are taken from each other
+        ones = np.abs(constants["alpha"]) * (1 + np.exp(np.minimum(x.values, 0)))
+        size = np.where(x.values > 0, np.abs(x.values), ones)
+    return Reading(result, "function", function.formula, (x,), constants, size)
 
 
 @rule(*_OF_TWO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,16 +42,21 @@ def _coordinates(node: Node, at: NDArray[np.int64], axis: int, factor: float) ->
     """Where output places lie on an axis of the input."""
     size, out = node.shape()[axis], node.out[axis]
     mode = node.attribute("coordinate_transformation_mode", b"half_pixel")
-    place = at.astype(np.float64)
+    # For the nearest cell the engine's own rounding decides, else every digit counts.
+    kind = np.float32 if node.attribute("mode", b"nearest") == b"nearest" else np.float64
+    place: NDArray[Any] = at.astype(kind)
+    step: Any = kind(factor)
     if mode == b"asymmetric":
-        return place / factor
-    if mode == b"align_corners":
-        return place * (size - 1) / (out - 1) if out > 1 else np.zeros_like(place)
-    if mode == b"half_pixel" or (mode == b"pytorch_half_pixel" and out > 1):
-        return (place + 0.5) / factor - 0.5
-    if mode == b"pytorch_half_pixel":
-        return np.zeros_like(place)
-    raise NoArithmeticError(f"Resize, {mode.decode()}")
+        found = place / step
+    elif mode == b"align_corners":
+        found = place * kind(size - 1) / kind(max(out - 1, 1))
+    elif mode == b"half_pixel" or (mode == b"pytorch_half_pixel" and out > 1):
+        found = (place + kind(0.5)) / step - kind(0.5)
+    elif mode == b"pytorch_half_pixel":
+        found = place * 0
+    else:
+        raise NoArithmeticError(f"Resize, {mode.decode()}")
+    return np.asarray(found, np.float64)
 
 
 def _nearest(node: Node, place: Floats) -> NDArray[np.int64]:
@@ -119,20 +125,25 @@ def max_roi_pool(node: Node, where: Places) -> Reading:
     return Reading(np.asarray(results), "largest", "largest of {cells}", (first,), known)
 
 
+def _rounded(value: float) -> int:
+    """To the nearest whole number; halves go away from zero, as in C."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
 def _bin(node: Node, unit: tuple[int, ...]) -> Terms:
     """The cells of a bin: corners rounded to whole cells, bins that share cells at their edges."""
     region, channel, *cell = unit
     image, *corners = (
         float(node.at(1, (np.asarray([region]), np.asarray([i])))[0]) for i in range(5)
     )
-    scale = float(node.attribute("spatial_scale", 1.0))
-    x1, y1, x2, y2 = (math.floor(abs(c * scale) + 0.5) * (1 if c >= 0 else -1) for c in corners)
+    scale = np.float32(node.attribute("spatial_scale", 1.0))  # as the engine rounds it
+    x1, y1, x2, y2 = (_rounded(float(np.float32(c) * scale)) for c in corners)
     spans = []
     for position, start, end, parts, size in (
         (cell[0], y1, y2, node.attribute("pooled_shape", [1, 1])[0], node.shape()[2]),
         (cell[1], x1, x2, node.attribute("pooled_shape", [1, 1])[1], node.shape()[3]),
     ):
-        step = np.float32(max(end - start + 1, 1)) / np.float32(parts)  # as the engine rounds it
+        step = np.float32(max(end - start + 1, 1)) / np.float32(parts)
         low = math.floor(np.float32(position) * step) + start
         high = math.ceil(np.float32(position + 1) * step) + start
         spans.append(np.arange(min(max(low, 0), size), min(max(high, 0), size)))
