@@ -55,6 +55,17 @@ def test_text_of_a_convolution(demo) -> None:
     assert told == order[:3].tolist()
 
 
+def test_channels_of_an_image_are_colours(demo) -> None:
+    """Caffe's order is blue, green, red: the text and the pixel agree."""
+    net, blobs = demo
+    words = str(ls.explain(net, blobs, "conv1:12,30,17"))
+    assert "channel 2 (red) adds" in words and "channel 0 (blue) adds" in words
+    red = ls.explain(net, blobs, "data:2,10,10")
+    (mean,) = net.preprocessing.mean[2:]
+    assert red.value == pytest.approx(red.chain[0].pixel[0] - mean, abs=1e-4)
+    assert "channel 24 adds" in str(ls.explain(net, blobs, "conv3:48,3,6"))
+
+
 def test_text_of_a_class_has_its_name(demo) -> None:
     labels = [f"class {i}" for i in range(12)]
     net, blobs = demo

@@ -276,7 +276,16 @@ class Explainer:
             result=result, size=max(size, abs(result)),
             engine=self._kept(value, index), terms=reading.terms,
             strongest=self._leading(reading, operands),
+            colors=self._colors(reading.terms[0].source) if reading.terms else (),
         )  # fmt: skip
+
+    def _colors(self, source: str) -> tuple[str, ...]:
+        """What the channels of an input are called that was fed from a colour image."""
+        fed = self.blobs.fed.get(source)
+        if fed is None or not fed.pictures or fed.array.shape[1] != 3:
+            return ()
+        names = ("red", "green", "blue")
+        return names[::-1] if self.net.preprocessing.channels == "BGR" else names
 
     def _behind_moves(self, terms: Terms) -> Terms:
         """The same terms as units of what a reshape or the like within the layer reads."""

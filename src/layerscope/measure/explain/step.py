@@ -96,6 +96,7 @@ class Step:
         size: the sum of the absolute terms.
         engine: what the engine computed; None for a value that it did not keep.
         terms: all that was read.
+        colors: what the channels of the source are, where it is an image.
     """
 
     layer: Layer | None
@@ -114,6 +115,7 @@ class Step:
     terms: tuple[Terms, ...]
     strongest: tuple[str, tuple[int, ...]] | None
     """The ONNX value and index that leads back to the image along the largest share."""
+    colors: tuple[str, ...] = ()
 
     @cached_property
     def window(self) -> Window | None:
@@ -224,10 +226,10 @@ def _window(step: Step) -> Window:
     index = [planes(each) for each in terms.index]
     channels = index[1][:, 0, 0]
     deep = [each[:, 0, 0] for each in index[2:-2]]
-    labels = tuple(
-        f"channel {c}" + "".join(f", z {each[i]}" for each in deep)
-        for i, c in enumerate(channels.tolist())
-    )
+    labels = []
+    for i, channel in enumerate(channels.tolist()):
+        color = f" ({step.colors[channel]})" if step.colors else ""
+        labels.append(f"channel {channel}{color}" + "".join(f", z {each[i]}" for each in deep))
     columns = index[-1][0, 0]
     rows = index[-2][0, :, 0] if len(space) > 1 else np.zeros(1, np.int64)
     inside = planes(terms.inside)
@@ -238,6 +240,6 @@ def _window(step: Step) -> Window:
         winner = (int(place[0]), int(place[1]), int(place[2]))
     weights = None if terms.weights is None or terms.weight is None else planes(terms.weights)
     return Window(
-        planes(terms.values), weights, planes(terms.shares), inside, channels, labels,
+        planes(terms.values), weights, planes(terms.shares), inside, channels, tuple(labels),
         rows, columns, winner,
     )  # fmt: skip
