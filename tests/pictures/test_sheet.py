@@ -65,6 +65,15 @@ def test_bars_point_their_way() -> None:
     assert abs(blue.any(axis=0).sum() - 2 * red.any(axis=0).sum()) <= 2
 
 
+def test_long_names_leave_room_for_the_bars() -> None:
+    sheet = Sheet(300)
+    sheet.bars((10, 0, 280), [("W" * 90, "1.234 × 5.678", 1.0), ("b", "", -1.0)])
+    page = pixels_of(sheet)
+    assert (page[:, 291:] == 255).all()
+    for color in ((0x2A, 0x6F, 0xBB), (0xD1, 0x49, 0x5B)):
+        assert (page == color).all(axis=2).any(axis=0).sum() >= 18
+
+
 def test_colours_are_those_of_a_grid() -> None:
     values = np.random.default_rng(0).normal(size=(3, 4, 5))
     drawn = grid(values, "signed", gap=0, columns=3).array

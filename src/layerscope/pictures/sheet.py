@@ -158,7 +158,8 @@ class Sheet:
         x, y, wide = box
         step = 15.0
         most = max((abs(v) for _, _, v in rows if np.isfinite(v)), default=0.0) or 1.0
-        names = [frame.drawable(name) for name, _, _ in rows]
+        longest = 0.45 * wide * frame.LETTER / SMALL  # `shortened` counts in larger letters
+        names = [frame.shortened(frame.drawable(name), longest) for name, _, _ in rows]
         notes = [frame.drawable(note) for _, note, _ in rows]
         left = max((frame.width(n, SMALL) for n in names), default=0.0) + 6
         middle = max((frame.width(n, SMALL) for n in notes), default=0.0) + 14
