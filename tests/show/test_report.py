@@ -279,7 +279,7 @@ def test_a_small_input_is_enlarged(tmp_path: Path, lenet: ls.Net) -> None:
 def test_every_param_is_shown(tmp_path: Path, lenet: ls.Net) -> None:
     words = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
     for title, number in (
-        ("c/0 (20, 1, 5, 5): 20 of 20 shown", "param 1 of 2"),
+        ("c/0 (20, 1, 5, 5): 20 of 20 filters shown", "param 1 of 2"),
         ("c/1 (20,): 20 values", "param 2 of 2"),
         ("n/0 (20,): 20 values", "param 1 of 3"),
         ("n/1 (20,): 20 values", "param 2 of 3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,8 +31,7 @@ def convert(  # noqa: PLR0913 - one argument for each option of the command
     output: Path | None,
     all_blobs: bool,
     allow_missing: bool,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -40,7 +40,7 @@ def convert(  # noqa: PLR0913 - one argument for each option of the command
     from layerscope.files import format_of
     from layerscope.text import plural, size
 
-    opened = open_net(net, weights, input_shapes=input_shapes, phase=phase)
+    opened = open_net(net, weights, **opening)
     target = output or Path(Path(net).name).with_suffix(".onnx")
     format_of(target, ("onnx",))
     outputs = list(opened.blobs) if all_blobs else list(opened.outputs)

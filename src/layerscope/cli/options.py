@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,8 +42,17 @@ def output_options(command: Command) -> Command:
     )(command)
 
 
-def net_options(command: Command) -> Command:
-    """What a definition may leave open: shapes of inputs, and the phase."""
+def net_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a definition may leave open: shapes of inputs, and the state that its rules ask for.
+
+    The command gets all of it as `opening`, the keywords of `layerscope.open`.
+    """
+
+    @wraps(command)
+    def gathered(**given: Any) -> Any:
+        names = ("input_shapes", "phase", "level", "stages")
+        return command(opening={name: given.pop(name) for name in names}, **given)
+
     return _together(
         [
             click.option(
@@ -53,8 +63,12 @@ def net_options(command: Command) -> Command:
             ),
             click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), default="TEST",
                          help="Whose layers: those for testing unless given."),
+            click.option("--level", type=int, default=0, metavar="NUMBER",
+                         help="Level that the layers' rules ask for; 0 unless given."),
+            click.option("--stage", "stages", multiple=True, metavar="NAME",
+                         help="Stage that the layers' rules ask for; may be given again."),
         ]
-    )(command)  # fmt: skip
+    )(gathered)  # fmt: skip
 
 
 def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:

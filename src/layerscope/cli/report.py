@@ -36,11 +36,10 @@ from layerscope.readers import open_net
 @net_options
 @input_options
 @output_options
-def report(  # noqa: PLR0913 - one argument for each option of the command
+def report(
     files: tuple[str, ...],
     output: Path | None,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -54,7 +53,7 @@ def report(  # noqa: PLR0913 - one argument for each option of the command
     net_file, weights, image = split_files(files, "report")
     if image is None:
         raise UsageError("report needs an image: report NET WEIGHTS IMAGE -o page.html")
-    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes, phase=phase), **how)
+    net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
     target = output or Path(Path(image).name).with_suffix(".html")
     format_of(target, ("html", "htm"))

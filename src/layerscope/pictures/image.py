@@ -13,9 +13,10 @@ import numpy.typing as npt
 from layerscope import text
 from layerscope.errors import UsageError
 from layerscope.files import format_of, write_file
-from layerscope.pictures import lettering, png
+from layerscope.pictures import document, lettering, png
 
 FORMATS = ("png", "jpg", "jpeg", "webp", "bmp")
+DOCUMENTS = ("svg", "pdf")  # the pixels in a drawing's file, for papers and pages
 READABLE = 512
 _MOST_PIXELS = 1 << 28
 
@@ -90,14 +91,17 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture, pixel for pixel, in the format that the name asks for.
 
+        Possible are .png, .jpg (which loses a little), .webp, .bmp, and .svg and .pdf, which hold
+        the pixels without loss and stay sharp when they are enlarged.
+
         Raises:
             UsageError: no such format, `path` is a folder, or the picture is too large for the
                 format.
             SystemFaultError: the system refused; an existing file is untouched.
         """
         target = Path(path)
-        kind = format_of(target, FORMATS)
-        write_file(target, self.png() if kind == "png" else self._encoded(kind))
+        kind = format_of(target, (*FORMATS, *DOCUMENTS))
+        write_file(target, self._encoded(kind))
 
     def enlarged(self, times: int) -> Picture:
         """Each pixel drawn as `times` x `times` pixels.
@@ -127,6 +131,12 @@ class Picture:
         return self.enlarged(times).titled()
 
     def _encoded(self, kind: str) -> bytes:
+        if kind == "png":
+            return self.png()
+        if kind == "svg":
+            return document.svg(self.png(6), self.width, self.height, self.caption)
+        if kind == "pdf":
+            return document.pdf(self.pixels, self.palette, self.caption)
         from PIL import Image
 
         file = io.BytesIO()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from layerscope.net import Net
-from layerscope.show.table import ParamRow, Tables, tables
+from layerscope.show.table import ParamRow, Tables, field_words, tables
 from layerscope.text import count, printable, shape, size
 
 NAME_LENGTH = 60
@@ -26,12 +26,19 @@ def net_html(net: Net) -> str:
 
 
 def activations_html(found: Tables) -> str:
-    """The table of activation shapes, with the types of all layers that write a blob."""
+    """The table of activation shapes, with the layer types and the receptive field of each."""
     rows = [
-        (_name(row.blob), shape(row.shape), escaped(", ".join(row.types)))
+        (
+            _name(row.blob),
+            shape(row.shape),
+            escaped(", ".join(row.types)),
+            size(row.bytes),
+            *map(escaped, field_words(row.field)),
+        )
         for row in found.activations
     ]
-    return _table("activations", ("blob", "shape", "layer types"), rows)
+    heads = ("blob", "shape", "layer types", "memory", "field", "stride", "start")
+    return _table("activations", heads, rows, right=(3, 4, 5, 6))
 
 
 def params_html(found: Tables) -> str:

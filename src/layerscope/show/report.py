@@ -26,7 +26,7 @@ from layerscope.text import count, printable, shape, size
 
 Progress = Callable[[int, int, str], None]
 
-FILTER_LIMIT = 1024  # filters of a deep layer are many and small; the page says how many it shows
+FILTER_LIMIT = 256  # filters of a deep layer are many and small; the page says how many it shows
 WIDE = 540  # css pixels that a grid is enlarged to: two of them stand side by side
 INPUT_WIDE = 300  # the same for an image that was fed
 NARROW = 330  # what a telephone has room for

@@ -15,6 +15,7 @@ from layerscope.net import Blob, Layer
 from layerscope.readers.caffe.labels import label_inputs, label_note
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.registry import LayerType, find, unknown_type
+from layerscope.readers.caffe.sharing import written_along
 from layerscope.readers.caffe.spec import Fill, LayerSpec, SharedParams
 from layerscope.readers.caffe.weights import Weights
 from layerscope.readers.graph import GraphBuilder
@@ -55,8 +56,11 @@ class NetBuilder:
         self.layers: list[Layer] = []
         self.notes: list[str] = []
         self._current: dict[str, str] = {}  # blob name -> key in self.blobs
+        self._held: set[str] = set()  # values that are a blob's
         self._unread: dict[str, None] = {}  # keys that no layer has read, in order
+        self._along = dict(zip(map(id, layers), written_along(layers), strict=True))
         self._writes = Counter(top for each in layers for top in each.top)
+        self._writes.update(name for names in self._along.values() for name in names)
         self._written: Counter[str] = Counter()
         self._shared = SharedParams(layers, weights)
         self._named: Counter[str] = Counter()  # layers so far, by name
@@ -122,8 +126,11 @@ class NetBuilder:
         kind = find(message.type)
         known = tuple(self._current[b] for b in message.bottom if b in self._current)
         family = kind.family if kind else "unknown"
-        self.layers.append(Layer(message.name, message.type, family, known, (), reason=reason))
-        for top in message.top:
+        needs = tuple(dict.fromkeys(self._aside[b] for b in message.bottom if b in self._aside))
+        self.layers.append(
+            Layer(message.name, message.type, family, known, (), reason=reason, needs=needs)
+        )
+        for top in (*message.top, *self._along[id(message)]):
             self._current.pop(top, None)
             self._aside[top] = message.name
 
@@ -219,6 +226,7 @@ class NetBuilder:
             for top, value in zip(spec.message.top, tops, strict=True)
             if not self._dropped(value)
         ]
+        keys += self._write_along(spec, first)
         self.notes += spec.notes
         self._filled += [spec.name] if spec.was_filled else []
         self.layers.append(
@@ -234,6 +242,33 @@ class NetBuilder:
             )
         )
 
+    def _write_along(self, spec: LayerSpec, first: int) -> list[str]:
+        """Write the blobs whose numbers are those of a top that was written over in place."""
+        names = [name for name in self._along[id(spec.message)] if name in self._current]
+        if not names:
+            return []
+        top = spec.message.top[0]
+        self.notes.append(
+            f"layer {quoted(spec.name)} writes over {quoted(top)}, which has its numbers in common"
+            f" with {', '.join(map(quoted, names))}: as in Caffe, they change too"
+        )
+        keys = []
+        for name in names:
+            self.g.prefix = f"{spec.name}/{name}"  # each view is a node of its own
+            value = self._viewed(top, self.blobs[self._current[name]].shape)
+            keys.append(self._write(spec, name, value, first))
+        return keys
+
+    def _viewed(self, blob: str, dims: tuple[int, ...]) -> str:
+        """A blob's current value in another shape of as many numbers."""
+        value = self.blobs[self._current[blob]].value
+        if self.g.shape(value) == dims:
+            return value
+        if dims[:1] == self.g.shape(value)[:1]:
+            return self.g.reshape(value, [0, *dims[1:]])
+        self.g.free_batch = False
+        return self.g.reshape(value, dims)
+
     def _dropped(self, value: str) -> bool:
         """Whether a top is an input that will not be fed; then it is forgotten."""
         if value not in self.without or value not in self.g.inputs:
@@ -248,10 +283,11 @@ class NetBuilder:
         last = self._written[top] == self._writes[top]
         key = top if last else self._fresh(f"{top}@{spec.name}")
         mine = any(value in node.output for node in self.g.nodes[first:])
-        if mine and value != key and key not in self.g.shapes:
+        if mine and value not in self._held and value != key and key not in self.g.shapes:
             self.g.rename(value, key, first)
             value = key
         self.blobs[key] = Blob(key, self.g.shape(value), value, spec.name, top, replaced=not last)
+        self._held.add(value)
         self._current[top] = key
         self._unread[key] = None
         return key

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from layerscope.text import nearest_hint, quoted
 
@@ -28,6 +28,7 @@ _LAYERS = "layerscope.readers.caffe.layers"
 
 Arity = int | tuple[int, int | None]
 Translate = Callable[..., str | tuple[str, ...]]
+Sharing = Literal["", "always", "alone", "in place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class LayerType:
         param: the field of LayerParameter with its settings, or "".
         family: Caffe's layer family.
         source: the file of Caffe that defines it.
+        sharing: when its tops are the bottom's own numbers and not a copy: always, when it has one
+            bottom and one top, or when it works in place.
         translate: `translate(g, layer, *bottoms)` adds the nodes and gives the tops.
     """
 
@@ -52,6 +55,15 @@ class LayerType:
     family: str
     source: str
     translate: Translate
+    sharing: Sharing = ""
+
+    def shares_data(self, bottoms: Sequence[str], tops: Sequence[str]) -> bool:
+        """Whether a layer with these blobs gives out its first bottom's own numbers."""
+        if self.sharing == "alone":
+            return len(bottoms) == len(tops) == 1
+        if self.sharing == "in place":
+            return list(bottoms) == list(tops)
+        return bool(self.sharing)
 
     @property
     def summary(self) -> str:
@@ -70,6 +82,7 @@ def layer(
     v1: str = "",
     param: str = "",
     source: str,
+    sharing: Sharing = "",
 ) -> Callable[[Translate], Translate]:
     """Register the function that translates a layer type.
 
@@ -80,6 +93,7 @@ def layer(
         v1: the name in the older enum, "CONVOLUTION".
         param: the field of LayerParameter that has its settings, "convolution_param".
         source: the file of Caffe that defines it.
+        sharing: when its tops are the bottom's own numbers; see `LayerType`.
     """
 
     def register(function: Translate) -> Translate:
@@ -94,6 +108,7 @@ def layer(
             family=function.__module__.removeprefix(f"{_LAYERS}.").split(".")[0],
             source=source,
             translate=function,
+            sharing=sharing,
         )
         return function
 

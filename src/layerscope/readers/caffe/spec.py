@@ -238,13 +238,18 @@ class LayerSpec:
             raise self.error(f"{field} {axis} of a bottom of shape {shape(dims)}", field)
         return axis % len(dims)
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the layer writes its first top over its first bottom."""
+        return bool(self.message.bottom[:1]) and self.message.top[:1] == self.message.bottom[:1]
+
     def refuse_in_place(self) -> None:
         """Some types may not write the blob that they read.
 
         Raises:
             ReadError: this layer does.
         """
-        if self.message.top[0] == self.message.bottom[0]:
+        if self.in_place:
             raise self.error(
                 f"{self.kind.name} cannot work in place; give its top another name than"
                 f" {quoted(self.message.top[0])}"

@@ -9,7 +9,7 @@ import numpy as np
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
 from layerscope.readers.graph import INT64, GraphBuilder
-from layerscope.text import count, plural
+from layerscope.text import count, plural, quoted
 
 
 @layer(
@@ -83,8 +83,13 @@ def embed(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     tops=1,
     param="dropout_param",
     source="caffe/src/caffe/layers/dropout_layer.cpp",
+    sharing="in place",
 )
 def dropout(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     """Pass on unchanged: values are only dropped in training."""
     layer.summary = f"ratio {layer.param.dropout_ratio:g} in training, nothing when testing"
+    if layer.message.has("phase") and layer.message.phase == "TRAIN":
+        layer.notes.append(
+            f"layer {quoted(layer.name)}: drops values at random in training; here it passes all on"
+        )
     return x

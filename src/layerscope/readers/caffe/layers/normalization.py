@@ -38,6 +38,8 @@ def lrn(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     if p.norm_region == "ACROSS_CHANNELS":
         if len(dims) != 4:
             raise layer.error(f"takes (N, C, H, W), the bottom is {shape(dims)}")
+        if layer.in_place:
+            return _squared_factor(g, layer, x)
         return g.op("LRN", x, size=size, alpha=float(p.alpha), beta=float(p.beta), bias=float(p.k))
     if p.norm_region != "WITHIN_CHANNEL":
         raise layer.error(f"norm_region: {p.norm_region} is not known", "norm_region")
@@ -48,6 +50,23 @@ def lrn(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     )  # fmt: skip
     base = g.op("Add", g.op("Mul", energy, g.constant(p.alpha)), g.constant(1.0))
     return g.op("Mul", x, g.op("Pow", base, g.constant(-p.beta)))
+
+
+def _squared_factor(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
+    """What Caffe makes in place: it writes the factor over the values, then squares that.
+
+    `CrossChannelForward_cpu` raises the energy into its top and multiplies that by its bottom.
+    """
+    p = layer.param
+    layer.notes.append(
+        f"layer {quoted(layer.name)} works in place across channels, where Caffe's result is the"
+        " square of its factor without the values: as there"
+    )
+    channel = np.arange(g.shape(x)[1])
+    near = np.abs(channel[:, None] - channel) <= (p.local_size - 1) // 2
+    band = (near * np.float32(p.alpha / p.local_size)).astype(np.float32)[:, :, None, None]
+    energy = g.op("Conv", g.op("Mul", x, x), g.constant(band, "window"))
+    return g.op("Pow", g.op("Add", energy, g.constant(p.k)), g.constant(-2 * p.beta))
 
 
 @layer(
@@ -80,13 +99,14 @@ def batch_norm(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     layer.summary = f"stored statistics, eps {p.eps:g}"
     mean, variance = _stored_statistics(layer)
     ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-    if len(dims) == 1:
-        raise layer.unsupported("batch normalization of a blob with one axis")
-    return g.op(
-        "BatchNormalization", x, g.constant(ones, "ones"), g.constant(zeros, "zeros"),
+    one_axis = len(dims) == 1  # Caffe counts it as one channel
+    y = g.op(
+        "BatchNormalization", g.reshape(x, [0, 1]) if one_axis else x,
+        g.constant(ones, "ones"), g.constant(zeros, "zeros"),
         g.derived((channels,), mean, "mean"), g.derived((channels,), variance, "variance"),
         epsilon=float(p.eps),
     )  # fmt: skip
+    return g.reshape(y, [-1]) if one_axis else y
 
 
 def _stored_statistics(

@@ -7,7 +7,7 @@ import numpy as np
 from layerscope.readers.caffe.registry import layer
 from layerscope.readers.caffe.spec import LayerSpec
 from layerscope.readers.graph import GraphBuilder
-from layerscope.text import plural, shape
+from layerscope.text import plural, quoted, shape
 
 
 @layer(
@@ -35,16 +35,29 @@ def eltwise(g: GraphBuilder, layer: LayerSpec, *bottoms: str) -> str:
         )
     layer.summary = {"SUM": "sum", "PROD": "product", "MAX": "largest"}.get(p.operation, "")
     if p.operation == "SUM":
-        if any(c != 1 for c in p.coeff):
-            layer.summary += f", times {', '.join(f'{c:g}' for c in p.coeff)}"
-            pairs = zip(bottoms, p.coeff, strict=True)
-            bottoms = tuple(g.op("Mul", b, g.constant(float(c), "coeff")) for b, c in pairs)
-        return _chain(g, "Add", bottoms)
+        return _sum(g, layer, bottoms)
     if p.operation == "PROD":
         return _chain(g, "Mul", bottoms)
     if p.operation == "MAX":
         return g.op("Max", *bottoms)
     raise layer.error(f"operation: {p.operation} is not known; SUM, PROD and MAX are", "operation")
+
+
+def _sum(g: GraphBuilder, layer: LayerSpec, bottoms: tuple[str, ...]) -> str:
+    """Add up, each bottom times its factor; in place, Caffe clears the first before it adds it."""
+    coeff = [float(c) for c in layer.param.coeff] or [1.0] * len(bottoms)
+    if any(c != 1 for c in coeff):
+        layer.summary += f", times {', '.join(f'{c:g}' for c in coeff)}"
+    terms = list(zip(bottoms, coeff, strict=True))
+    if layer.in_place:
+        del terms[0]
+        layer.notes.append(
+            f"layer {quoted(layer.name)} writes its sum over its first bottom"
+            f" {quoted(layer.message.top[0])}, which Caffe clears before it is added: as there, it"
+            " is not in the sum"
+        )
+    scaled = (b if c == 1 else g.op("Mul", b, g.constant(c, "coeff")) for b, c in terms)
+    return _chain(g, "Add", tuple(scaled))
 
 
 def _chain(g: GraphBuilder, kind: str, bottoms: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from layerscope.text import shape
     tops=1,
     param="flatten_param",
     source="caffe/src/caffe/layers/flatten_layer.cpp",
+    sharing="always",
 )
 def flatten(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     """Make one axis of the axes from `axis` to `end_axis`."""
@@ -41,6 +42,7 @@ def flatten(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     tops=1,
     param="reshape_param",
     source="caffe/src/caffe/layers/reshape_layer.cpp",
+    sharing="always",
 )
 def reshape(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     """Give some axes another shape: 0 keeps an axis, -1 takes what is left.

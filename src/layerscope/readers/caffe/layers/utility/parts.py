@@ -19,6 +19,7 @@ from layerscope.text import plural, shape
     tops=1,
     param="concat_param",
     source="caffe/src/caffe/layers/concat_layer.cpp",
+    sharing="alone",
 )
 def concat(g: GraphBuilder, layer: LayerSpec, *bottoms: str) -> str:
     """Put blobs behind one another along an axis (channels unless given)."""
@@ -44,6 +45,7 @@ def concat(g: GraphBuilder, layer: LayerSpec, *bottoms: str) -> str:
     tops=(1, None),
     param="slice_param",
     source="caffe/src/caffe/layers/slice_layer.cpp",
+    sharing="alone",
 )
 def slice_(g: GraphBuilder, layer: LayerSpec, x: str) -> tuple[str, ...]:
     """Cut a blob into parts along an axis (channels unless given), at points or evenly."""
@@ -92,6 +94,7 @@ def _sizes(layer: LayerSpec, points: list[int], size: int) -> list[int]:
     bottoms=1,
     tops=(1, None),
     source="caffe/src/caffe/layers/split_layer.cpp",
+    sharing="always",
 )
 def split(g: GraphBuilder, layer: LayerSpec, x: str) -> tuple[str, ...]:
     """Give the same blob to several layers."""
