@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench pictures clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -36,6 +36,9 @@ format: $(VENV)/developer  ## put the code into the project's format
 
 bench: $(VENV)/developer  ## ratios and times, measured on this machine
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/developer  ## the pictures of README and docs, made again
+	@$(BIN)/python tools/make_pictures.py
 
 clean:
 	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache
