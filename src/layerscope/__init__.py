@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from layerscope import errors
 from layerscope.blobs import Blobs
+from layerscope.comparison import Comparison, compare
 from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
+    "Comparison",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -32,6 +34,7 @@ __all__ = [
     "Plot",
     "Preprocessing",
     "__version__",
+    "compare",
     "convert",
     "errors",
     "grid",

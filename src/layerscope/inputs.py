@@ -39,6 +39,7 @@ class Preprocessing:
         std: one number a channel to divide by, after scale.
         fit: "stretch" to the net's size, "crop" the middle, or "pad" with black.
         source: where these settings come from, in words.
+        stated: whether the net or the user says so; if not, it is what such nets usually want.
     """
 
     channels: Channels = "BGR"
@@ -47,6 +48,7 @@ class Preprocessing:
     std: tuple[float, ...] = ()
     fit: Fit = "stretch"
     source: str = "default"
+    stated: bool = True
 
     def __str__(self) -> str:
         parts = [f"{self.channels} 0-255"]

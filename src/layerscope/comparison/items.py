@@ -1,0 +1,98 @@
+"""The blobs and params of a net as items to align."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from layerscope.comparison.alignment import Item
+from layerscope.net import Blob, Layer, Net
+
+# ONNX ops that one net has where another has their like; an op that is not here is its own family.
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "weighted": ("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger",
+                 "QLinearConv", "QLinearMatMul", "QGemm", "FusedConv", "FusedGemm"),
+    "affine": ("BatchNormalization", "InstanceNormalization", "Mul", "Div"),
+    "sum": ("Add", "Sub", "Sum", "QLinearAdd"),
+    "neuron": ("Relu", "LeakyRelu", "QLinearLeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Sigmoid",
+               "QLinearSigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Gelu",
+               "ThresholdedRelu"),
+    "pooling": ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool",
+                "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceMean", "ReduceMax"),
+    "softmax": ("Softmax", "LogSoftmax", "QLinearSoftmax"),
+    "concat": ("Concat", "QLinearConcat"),
+    "form": ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout",
+             "Cast", "QuantizeLinear", "DequantizeLinear"),
+}  # fmt: skip
+FAMILY_OF: dict[str, str] = {op: name for name, ops in _FAMILIES.items() for op in ops}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One param of a net: the item, its layer, and its numbers where it has any."""
+
+    item: Item
+    layer: Layer
+    array: NDArray[Any] | None
+
+
+def blob_items(net: Net) -> list[Item]:
+    """Every blob, in the order of the net, with its shape for a batch of one."""
+    values = _families_of_values(net)
+    computed = {top for layer in net.layers if layer.nodes for top in layer.tops}
+    batch = _batch(net)
+    return [
+        Item(
+            name=blob.name,
+            shape=_for_one(blob.shape, batch),
+            family=_family(blob, net, values if blob.name in computed else {}),
+            names=(blob.layer, blob.base),
+        )
+        for blob in net.blobs.values()
+    ]
+
+
+def param_items(net: Net) -> list[Weights]:
+    """Every param that has numbers of its own; shared ones count where they are first."""
+    found = []
+    for layer in net.layers:
+        for number, param in enumerate(layer.params):
+            if not param.shared_with:
+                names = (f"{layer.name}/{number}",)
+                item = Item(param.name, param.shape, f"param {number}", names)
+                found.append(Weights(item, layer, param.array))
+    return found
+
+
+def _families_of_values(net: Net) -> Mapping[str, str]:
+    """For each value the family of the op that writes it; a bias that is added is its weights'."""
+    families: dict[str, str] = {}
+    tensors = net.graph.tensors
+    for node in net.graph.nodes:
+        family = FAMILY_OF.get(node.op_type, node.op_type)
+        moving = [name for name in node.input if name and name not in tensors]
+        if node.op_type in ("Add", "Sub") and len(moving) == 1:
+            before = families.get(moving[0], "affine")
+            family = before if before in ("weighted", "affine") else "affine"
+        for name in node.output:
+            families[name] = family
+    return families
+
+
+def _family(blob: Blob, net: Net, values: Mapping[str, str]) -> str:
+    """What writes a blob; a layer that only passes its bottom on changes its form at most."""
+    return "input" if blob.name in net.inputs else values.get(blob.value, "form")
+
+
+def _batch(net: Net) -> int:
+    first = net.graph.shapes[net.inputs[0]] if net.inputs else ()
+    return first[0] if first else 1
+
+
+def _for_one(dims: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    if dims and batch and dims[0] % batch == 0:
+        return (dims[0] // batch, *dims[1:])
+    return dims

@@ -1,0 +1,88 @@
+"""Both nets run, and their aligned blobs two at a time.
+
+ONNX Runtime hands over all captured values when a run has ended, so blobs of both nets are held
+together.  To bound that, the pairs are cut into groups of at most so many bytes, and both nets run
+once for each group: one group costs no time beyond two runs, several cost two runs and two sessions
+each.  Within a group every blob is let go as soon as it was compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.comparison.alignment import Pair, axes
+from layerscope.comparison.feeding import Fedboth
+from layerscope.inputs import Fed
+from layerscope.net import Net
+
+GROUP_BYTES = 256_000_000
+_BYTES = 4  # of a float32; values of other types are rare and small
+
+Arrays = tuple[NDArray[Any], NDArray[Any]]
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+class Runs:
+    """Two nets whose blobs are aligned.
+
+    Attributes:
+        groups: pairs that are captured together.
+    """
+
+    def __init__(self, a: Net, b: Net, pairs: Sequence[Pair], most: int) -> None:
+        self._a, self._b = a, b
+        self._blobs_a, self._blobs_b = list(a.blobs.values()), list(b.blobs.values())
+        self.groups = list(_cut(pairs, self._size, most))
+
+    def _size(self, pair: Pair) -> int:
+        """Bytes of both blobs at a batch of one."""
+        total = 0
+        for net, blobs, place in (
+            (self._a, self._blobs_a, pair.a),
+            (self._b, self._blobs_b, pair.b),
+        ):
+            dims = blobs[place].shape
+            batch = net.graph.shapes[net.inputs[0]][0] if net.inputs else 1
+            total += _BYTES * int(np.prod(dims, dtype=np.int64)) // max(1, batch)
+        return total
+
+    def pairs(self, group: Sequence[Pair], fed: Fedboth) -> Iterator[tuple[Pair, Shapes, Arrays]]:
+        """The arrays of a group for one input, with their shapes as they were in the run.
+
+        B's has the shape of A's, where that is possible.
+        """
+        of_a = self._run(self._a, [self._blobs_a[pair.a].name for pair in group], fed.a)
+        of_b = self._run(self._b, [self._blobs_b[pair.b].name for pair in group], fed.b)
+        for pair in group:
+            one = of_a.pop(self._blobs_a[pair.a].name)
+            other = of_b.pop(self._blobs_b[pair.b].name)
+            yield pair, (one.shape, other.shape), (one, turned(other, one.shape))
+
+    @staticmethod
+    def _run(net: Net, names: list[str], fed: Mapping[str, Fed]) -> dict[str, NDArray[Any]]:
+        feeds = {name: each.array for name, each in fed.items()}
+        return dict(net.run(feeds, names))
+
+
+def turned(array: NDArray[Any], dims: tuple[int, ...]) -> NDArray[Any]:
+    """B's array in A's shape, a view where possible; as it is where nothing makes it fit."""
+    order = axes(dims, array.shape)
+    return array if order is None else array.transpose(order).reshape(dims)
+
+
+def _cut(pairs: Iterable[Pair], size: Any, most: int) -> Iterator[list[Pair]]:
+    group: list[Pair] = []
+    held = 0
+    for pair in pairs:
+        each = size(pair)
+        if group and held + each > most:
+            yield group
+            group, held = [], 0
+        group.append(pair)
+        held += each
+    if group:
+        yield group
