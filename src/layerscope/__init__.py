@@ -5,6 +5,7 @@ net = ls.open("deploy.prototxt", "weights.caffemodel")
 blobs = net.run("cat.jpg")                # every blob of one run
 ls.grid(blobs["conv1"][0])                # a picture; shows itself in a notebook
 ls.report(net, "cat.jpg", "cat.html")     # every layer on one page
+ls.diagram(net).save("net.svg")           # the architecture
 """
 
 from __future__ import annotations
@@ -16,8 +17,19 @@ from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
-from layerscope.pictures import Grid, Picture, Plot, grid, histogram, plot, probabilities, vector
+from layerscope.pictures import (
+    Diagram,
+    Grid,
+    Picture,
+    Plot,
+    grid,
+    histogram,
+    plot,
+    probabilities,
+    vector,
+)
 from layerscope.readers import open_net as open  # the name that people look for
+from layerscope.show.architecture import net_diagram as diagram
 from layerscope.show.report import report
 
 __version__ = "0.1.0"
@@ -25,6 +37,7 @@ __all__ = [
     "Blob",
     "Blobs",
     "Comparison",
+    "Diagram",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -36,6 +49,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "diagram",
     "errors",
     "grid",
     "histogram",

@@ -63,7 +63,7 @@ def test_help_and_version(run) -> None:
                 assert parameter.help, f"{name} {parameter.name} has no help"
 
 
-@pytest.mark.parametrize("command", ["shapes", "show", "report", "demo", "layers"])
+@pytest.mark.parametrize("command", ["shapes", "show", "report", "diagram", "demo", "layers"])
 def test_unknown_option_and_missing_argument(run, command: str) -> None:
     found = run(command, "--nonsense")
     assert found.code == 2 and found.err.startswith("error: No such option") and not found.out
@@ -131,6 +131,41 @@ def test_report(run, small, image) -> None:
     again = json.loads(run("report", *small, image, "--json", "-o", "x.html").out)
     assert again["bytes"] == Path("x.html").stat().st_size
     assert again["fed"]["data"].startswith("image.png 7x9") and len(again["top"]) == 5
+
+
+def test_diagram(run, small) -> None:
+    """In three formats, with weights and without them."""
+    found = run("diagram", small[0])
+    assert (found.code, found.err) == (0, "")
+    assert found.out.startswith("small.svg: 4 blocks, 3 edges, 460 x ")
+    assert Path("small.svg").read_text().count("data-key") == 4
+    for kind in ("svg", "png", "pdf"):
+        again = json.loads(run("diagram", *small, "-o", f"x.{kind}", "--json").out)
+        assert again["written"] == f"x.{kind}" and Path(f"x.{kind}").stat().st_size > 1000
+        assert (again["blocks"], again["edges"], again["notes"]) == (4, 3, [])
+    with Image.open("x.png") as picture:
+        assert picture.size == (again["width"], again["height"])
+    right = json.loads(run("diagram", small[0], "--direction", "right", "--json").out)
+    assert right["height"] < again["height"]
+    wrong = run("diagram", small[0], "--direction", "up")
+    assert wrong.code == 2 and "'up' is not one of 'down', 'right'" in wrong.err
+    assert run("diagram").code == 2
+
+
+def test_diagram_leaves_no_file_behind(run, small, tmp_path: Path) -> None:
+    wrong = run("diagram", small[0], "-o", "net.jpg")
+    assert wrong.code == 2 and "possible: .svg, .png, .pdf" in wrong.err
+    assert run("diagram", tmp_path / "none.prototxt").code == 2
+    chain = "".join(
+        f'layer {{ name: "p{n}" type: "TanH" bottom: "{f"p{n - 1}" if n else "data"}" top: "p{n}" }}\n'
+        for n in range(3000)
+    )
+    long = tmp_path / "long.prototxt"
+    long.write_text(f'input: "data" input_shape {{ dim: 2 dim: 3 }}\n{chain}')
+    found = run("diagram", long, "-o", "long.png")
+    assert found.code == 5 and "the limit of a PNG is 67,108,864" in found.err
+    assert list(Path.cwd().iterdir()) == []
+    assert run("diagram", long, "-o", "long.svg").code == 0
 
 
 def test_labels_of_another_net(run, small, image) -> None:

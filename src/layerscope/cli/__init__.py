@@ -13,6 +13,7 @@ from layerscope import __version__
 from layerscope.cli.compare import compare
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
+from layerscope.cli.diagram import diagram
 from layerscope.cli.layers import layers
 from layerscope.cli.report import report
 from layerscope.cli.shapes import shapes
@@ -33,6 +34,7 @@ layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
 layerscope compare deploy.prototxt before.caffemodel after.caffemodel --input cat.jpg
+layerscope diagram deploy.prototxt -o net.svg
 """
 
 
@@ -45,7 +47,7 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (demo, shapes, show, report, compare, convert, layers):
+for command in (demo, shapes, show, report, compare, diagram, convert, layers):
     cli.add_command(command)
 
 

@@ -6,8 +6,19 @@ needs them.
 
 from __future__ import annotations
 
+from layerscope.pictures.diagram import Diagram
 from layerscope.pictures.grid import Grid, grid
 from layerscope.pictures.image import Picture
 from layerscope.pictures.plot import Plot, histogram, plot, probabilities, vector
 
-__all__ = ["Grid", "Picture", "Plot", "grid", "histogram", "plot", "probabilities", "vector"]
+__all__ = [
+    "Diagram",
+    "Grid",
+    "Picture",
+    "Plot",
+    "grid",
+    "histogram",
+    "plot",
+    "probabilities",
+    "vector",
+]
