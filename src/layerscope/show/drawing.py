@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from layerscope.blobs import Blobs
 from layerscope.errors import UsageError
 from layerscope.measure.top import probability_blob
-from layerscope.net import Layer, Net
+from layerscope.net import Layer, Net, Param
 from layerscope.pictures import Picture, Plot, grid, histogram, probabilities, vector
 from layerscope.pictures.grid import Channels
 from layerscope.pictures.scale import Scale
@@ -85,8 +85,7 @@ def param_picture(
     title = f"{printable(param.name)} {shape(param.shape)}"
     data = param.data
     dims = tuple(d for d in param.shape if d != 1)
-    colored = len(param.shape) == 4 and param.shape[1] == 3 and _reads_an_image(net, owner)
-    if colored and prod(param.shape[2:]) > 1:
+    if in_color(net, owner, param):
         order: Channels = "BGR" if net.preprocessing.channels == "BGR" else "RGB"
         return grid(data, scale, channels=order, title=title, limit=limit)
     if len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
@@ -96,6 +95,12 @@ def param_picture(
     if len(dims) >= 2:
         return histogram(data.ravel(), title=title)
     return vector(data.ravel(), title=title)
+
+
+def in_color(net: Net, layer: Layer, param: Param) -> bool:
+    """Whether a param's filters are drawn in colour: three channels that are those of an input."""
+    kernels = len(param.shape) == 4 and param.shape[1] == 3 and prod(param.shape[2:]) > 1
+    return kernels and _reads_an_image(net, layer)
 
 
 def _with_params(net: Net, name: str) -> Layer:
