@@ -165,6 +165,7 @@ class _Work:
         states = {pair: _State() for group in self._runs.groups for pair in group}
         done, total = 0, len(states) * len(self._given)
         for first, group in enumerate(self._runs.groups):
+            self._runs.renew()
             for number, (one, other) in enumerate(self._given):
                 fed = self._feeding.both(one, other)
                 if not first:
@@ -189,6 +190,7 @@ class _Work:
         """Run again for one input, and give the arrays."""
         fed = self._feeding.both(*self._given[number])
         for group in self._runs.groups:
+            self._runs.renew()
             for pair, _, arrays in self._runs.pairs(group, fed):
                 yield pair, arrays
 

@@ -3,12 +3,14 @@
 ONNX Runtime hands over all captured values when a run has ended, so blobs of both nets are held
 together.  To bound that, the pairs are cut into groups of at most so many bytes, and both nets run
 once for each group: one group costs no time beyond two runs, several cost two runs and two sessions
-each.  Within a group every blob is let go as soon as it was compared.
+each.  Within a group every blob is let go as soon as it was compared, and the sessions of a group
+are let go before the next one's are made, as they hold the weights in a packed form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,11 @@ class Runs:
             batch = net.graph.shapes[net.inputs[0]][0] if net.inputs else 1
             total += _BYTES * int(np.prod(dims, dtype=np.int64)) // max(1, batch)
         return total
+
+    def renew(self) -> None:
+        """Let go of the sessions of the last group; where there is one only, it may run again."""
+        if len(self.groups) > 1:  # the engine keeps sessions as long as the net that they are of
+            self._a, self._b = replace(self._a), replace(self._b)
 
     def pairs(self, group: Sequence[Pair], fed: Fedboth) -> Iterator[tuple[Pair, Shapes, Arrays]]:
         """The arrays of a group for one input, with their shapes as they were in the run.

@@ -131,7 +131,8 @@ class _Page:
         yield f'<nav aria-label="list of {self._noun}s"><ol>'
         for i, row in enumerate(self._found.rows):
             words = decibels(row.worst.snr)
-            yield f'<li><a class="{_kind(row)}" href="#row{i}"><span>{text(row_name(row, 50))}</span>'
+            yield f'<li><a class="{_kind(row)}" href="#row{i}">'
+            yield f"<span>{text(row_name(row, 50))}</span>"
             yield f"<small>{words}</small></a></li>"
         yield "</ol></nav></details></div>"
 

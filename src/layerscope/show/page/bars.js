@@ -99,7 +99,8 @@ export class Bars {
     this.mark.hidden = this.place < 0;
     if (this.place < 0) {
       const shared = columns < values.length ? `, ${number(values.length / columns, 3)} to a column` : "";
-      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}`;
+      const ends = values.length ? `, drawn from ${number(this.low, 3)} to ${number(this.high, 3)}` : "";
+      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}${ends}`;
       return;
     }
     this.mark.style.left = `${Math.floor((this.place * columns) / values.length) * wide}px`;
