@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from math import inf, nan
 
 import pytest
@@ -29,7 +30,7 @@ def middles(sheet) -> list[tuple[float, float]]:
 def test_points_are_where_their_values_are() -> None:
     spots = middles(curve(POINTS, label="dB", edge="equal"))
     xs, ys = zip(*spots, strict=True)
-    steps = [b - a for a, b in zip(xs, xs[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(xs)]
     assert steps == pytest.approx([steps[0]] * 5) and steps[0] > 20
     assert ys[0] < ys[1] < ys[2] < ys[3] < ys[4]  # higher is better; the page counts downwards
     assert ys[3] - ys[2] == pytest.approx(2 * (ys[2] - ys[1]))
@@ -47,7 +48,7 @@ def test_everything_stays_on_the_sheet() -> None:
                 left = mark.x - mark.room / 2 if mark.middle else mark.x
                 assert left >= 0 and left + min(mark.room, 60) <= sheet.width
         names = [m for m in sheet.marks() if isinstance(m, Words) and m.middle]
-        for one, other in zip(names, names[1:], strict=False):
+        for one, other in pairwise(names):
             assert one.x + one.room / 2 < other.x - other.room / 2
 
 

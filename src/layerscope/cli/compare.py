@@ -11,17 +11,18 @@ import click
 
 from layerscope.cli.options import (
     Progress,
-    input_options,
+    find_labels,
+    image_options,
     net_options,
     output_options,
     preprocessing,
     print_json,
 )
 from layerscope.cli.sides import NetFiles, said, sides
-from layerscope.comparison.feeding import FEEDS
+from layerscope.comparison.feeding import FEEDS, Feed
 from layerscope.errors import UsageError
 from layerscope.files import format_of
-from layerscope.measure.similarity import MEASURES
+from layerscope.measure.similarity import MEASURES, Measure
 from layerscope.net import Net
 from layerscope.text import printable
 
@@ -34,14 +35,15 @@ DIFFERS = 1
     "--input",
     "inputs",
     multiple=True,
-    metavar="IMAGE|FOLDER",
-    help="What to feed: an image, an array (.npy) or a folder of them; may be given again.",
+    metavar="[NAME=]FILE",
+    help="What to feed: an image, an array (.npy) or a folder of them; may be given again.  With"
+    " NAME= it is for one of several inputs of a net.",
 )
 @click.option(
     "--input-b",
     "inputs_b",
     multiple=True,
-    metavar="IMAGE|FOLDER",
+    metavar="[NAME=]FILE",
     help="What to feed B, where it is to be something else.",
 )
 @click.option("--weights", is_flag=True, help="Compare the weights alone; nothing is run.")
@@ -91,7 +93,7 @@ DIFFERS = 1
     help="Write a page (.html) with each blob of A, of B, and their difference.",
 )
 @net_options
-@input_options
+@image_options
 @output_options
 def compare(  # noqa: PLR0913 - one argument for each option of the command
     files: tuple[str, ...],
@@ -106,10 +108,9 @@ def compare(  # noqa: PLR0913 - one argument for each option of the command
     allow_missing: bool,
     as_json: bool,
     debug: bool,
-    mean: str | None,
-    scale_input: float | None,
-    channels: str | None,
-    fit: str | None,
+    weights: bool,
+    by: Measure,
+    feed: Feed | None,
     **how: Any,
 ) -> None:
     """Compare two nets layer by layer, and say which blob differs first.
@@ -123,33 +124,37 @@ def compare(  # noqa: PLR0913 - one argument for each option of the command
     Options on the input hold for both.  Exit code 1: compared, and they differ (--fail-above).
     """  # noqa: D301 - click's mark for lines that are not folded
     from layerscope.comparison import compare as compare_nets
+    from layerscope.show.comparison import report as write_page
 
     one, other, positional = sides(files)
     if output is not None:
         format_of(output, ("html", "htm"))
-    _check(other, [*inputs, *positional, *inputs_b], apart=bool(inputs_b), weights=how["weights"])
-    options = (mean, scale_input, channels, fit)
-    a = preprocessing(one.open(**opening), *options)
-    b = None if other is None else preprocessing(other.open(**opening), *options)
+    _check(other, [*inputs, *positional, *inputs_b], apart=bool(inputs_b), weights=weights)
+    a = preprocessing(one.open(**opening), **how)
+    b = None if other is None else preprocessing(other.open(**opening), **how)
     found = compare_nets(
         a,
         b,
-        [*inputs, *positional] or None,
-        inputs_b=list(inputs_b) or None,
+        _sources([*inputs, *positional], a),
+        inputs_b=_sources(inputs_b, b or a),
         threshold=threshold,
         match=_pairs(pairs, a, b or a),
         allow_missing=allow_missing,
         most_bytes=1_000_000 * memory,
         progress=Progress("comparing"),
-        **how,
+        weights=weights,
+        by=by,
+        feed=feed,
     )
     names = said(one, other or one)
     found = replace(found, a=replace(found.a, files=names[0]), b=replace(found.b, files=names[1]))
-    written = None if output is None else found.report(output)
+    if output is not None:
+        names_of_classes = find_labels(labels, one.net, a)
+        write_page(found, output, labels=names_of_classes or (), progress=Progress("drawing"))
     if as_json:
-        print_json({**found.as_json(), "written": None if written is None else str(written)})
+        print_json({**found.as_json(), "written": None if output is None else str(output)})
     else:
-        click.echo(str(found) + ("" if written is None else f"\n{written}"))
+        click.echo(str(found) + ("" if output is None else f"\n{output}"))
     if threshold is not None and found.first is not None:
         click.get_current_context().exit(DIFFERS)
 
@@ -162,6 +167,19 @@ def _check(other: NetFiles | None, given: Sequence[str], *, apart: bool, weights
         )
     if weights and given:
         raise UsageError("--weights compares weights alone; an input has no meaning then")
+
+
+def _sources(given: Sequence[str], net: Net) -> list[Any] | None:
+    """Inputs as they were given; those with a name, `NAME=FILE`, are together one input."""
+    named = {}
+    plain: list[Any] = []
+    for words in given:
+        name, equals, file = words.partition("=")
+        if equals and name in net.inputs:
+            named[name] = file
+        else:
+            plain.append(words)
+    return ([named] if named else []) + plain or None
 
 
 def _pairs(given: Sequence[str], a: Net, b: Net) -> dict[str, str]:

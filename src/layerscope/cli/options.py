@@ -90,6 +90,11 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def input_options(command: Command) -> Command:
+    """What goes in, how an image becomes the input, and what the classes are called."""
+    return image_options(command)
+
+
+def image_options(command: Command) -> Command:
     """How an image becomes the input, and what the classes are called."""
     return _together(
         [

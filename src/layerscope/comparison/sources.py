@@ -60,5 +60,8 @@ def named(source: Any, number: int) -> str:
     if isinstance(source, (str, PathLike)):
         return printable(Path(source).name)
     if isinstance(source, Mapping):
-        return f"inputs {number}"
+        files = [
+            named(each, number) for each in source.values() if not isinstance(each, np.ndarray)
+        ]
+        return ", ".join(files) or f"inputs {number}"
     return f"array {number}" if isinstance(source, np.ndarray) else f"input {number}"
