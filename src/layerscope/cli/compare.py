@@ -19,6 +19,7 @@ from layerscope.cli.options import (
     print_json,
 )
 from layerscope.cli.sides import NetFiles, said, sides
+from layerscope.comparison import Comparison
 from layerscope.comparison.feeding import FEEDS, Feed
 from layerscope.errors import UsageError
 from layerscope.files import format_of
@@ -149,14 +150,18 @@ def compare(  # noqa: PLR0913 - one argument for each option of the command
     names = said(one, other or one)
     found = replace(found, a=replace(found.a, files=names[0]), b=replace(found.b, files=names[1]))
     if output is not None:
-        names_of_classes = find_labels(labels, one.net, a)
-        write_page(found, output, labels=names_of_classes or (), progress=Progress("drawing"))
+        classes = find_labels(labels, one.net, a) or ()
+        write_page(found, output, labels=classes, progress=Progress("drawing"))
+    _say(found, output, as_json=as_json)
+    if threshold is not None and found.first is not None:
+        click.get_current_context().exit(DIFFERS)
+
+
+def _say(found: Comparison, output: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({**found.as_json(), "written": None if output is None else str(output)})
     else:
         click.echo(str(found) + ("" if output is None else f"\n{output}"))
-    if threshold is not None and found.first is not None:
-        click.get_current_context().exit(DIFFERS)
 
 
 def _check(other: NetFiles | None, given: Sequence[str], *, apart: bool, weights: bool) -> None:
