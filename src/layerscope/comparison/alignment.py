@@ -3,7 +3,8 @@
 Knows no nets: it takes plain items, so that blobs and params are aligned in one way.
 
 Names are compared from strict to loose, and a name counts only where exactly one item on each side
-still has it, where the operation that writes it is of one family, and where the shapes fit.  The
+still has it, where the operation that writes it is of one family, and where the shapes fit; at the
+end, when order has had its turn, a name counts for another family too.  The
 family keeps `conv1` of a net with in-place ReLU (the value after it) from being taken for `conv1`
 of its conversion (the value before it).  What no name tells is aligned between its aligned
 neighbours by the longest common subsequence of (family, shape), so order never crosses.
@@ -95,10 +96,12 @@ def align(
     found = _Aligned(a, b)
     for left, right in (given or {}).items():
         found.take(*_given(a, b, left, right), "map")
-    for keys, how, whole in _LEVELS:
-        found.by_names(keys, how, same_family=whole)
+    for keys, how in _LEVELS:
+        found.by_names(keys, how, same_family=True)
     for begin, end in found.gaps():
         found.by_order(begin, end)
+    for keys, how in _LEVELS[:3]:  # another kind of layer in the place of one, under its name
+        found.by_names(keys, how, same_family=False)
     pairs = tuple(sorted(found.pairs, key=lambda pair: pair.a))
     only_a = tuple(i for i in range(len(a)) if i not in found.of_a)
     only_b = tuple(i for i in range(len(b)) if i not in found.of_b)
@@ -192,7 +195,7 @@ def _by_key(
 
 # What exporters put around a name: ":0", "/Conv_output_0", "_output_0", "_Y", "_quantized".
 _TAIL = re.compile(
-    r"(:\d+|/[A-Za-z]+_output_\d+|[_.]output_\d+|[/_.:](y|output|out|quantized|dequantized)(_\d+)?)$",
+    r"(_(de)?quantizelinear_(output|input)(_\d+)?|:\d+|/[A-Za-z]+_output_\d+|[_.]output_\d+|[/_.:](y|output|out|quantized|dequantized)(_\d+)?)$",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[_.:/]\d+$")
@@ -232,13 +235,12 @@ def _last(item: Item) -> Iterable[str]:
     return (plain(name.strip("/").split("/")[-1]) for name in (item.name, *item.names))
 
 
-_LEVELS: tuple[tuple[Keys, str, bool], ...] = (
-    (_exact, "name", True),
-    (_any, "name", True),
-    (_plain, "like name", True),
-    (_numberless, "like name", True),
-    (_last, "like name", True),
-    (_exact, "name", False),
+_LEVELS: tuple[tuple[Keys, str], ...] = (
+    (_exact, "name"),
+    (_any, "name"),
+    (_plain, "like name"),
+    (_numberless, "like name"),
+    (_last, "like name"),
 )
 
 

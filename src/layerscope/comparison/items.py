@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Item
+from layerscope.comparison.quantized import codes_of
 from layerscope.net import Blob, Layer, Net
 
 # ONNX ops that one net has where another has their like; an op that is not here is its own family.
@@ -27,6 +28,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "form": ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout",
              "Cast", "QuantizeLinear", "DequantizeLinear"),
 }  # fmt: skip
+_SIGNED = ("weighted", "affine", "sum")
 FAMILY_OF: dict[str, str] = {op: name for name, ops in _FAMILIES.items() for op in ops}
 
 
@@ -41,14 +43,13 @@ class Weights:
 
 def blob_items(net: Net) -> list[Item]:
     """Every blob, in the order of the net, with its shape for a batch of one."""
-    values = _families_of_values(net)
-    computed = {top for layer in net.layers if layer.nodes for top in layer.tops}
+    values, again = _families_of_values(net), other_names(net)
     batch = _batch(net)
     return [
         Item(
             name=blob.name,
             shape=_for_one(blob.shape, batch),
-            family=_family(blob, net, values if blob.name in computed else {}),
+            family="again" if blob.name in again else _family(blob, net, values),
             names=(blob.layer, blob.base),
         )
         for blob in net.blobs.values()
@@ -70,20 +71,43 @@ def param_items(net: Net) -> list[Weights]:
 def _families_of_values(net: Net) -> Mapping[str, str]:
     """For each value the family of the op that writes it; a bias that is added is its weights'."""
     families: dict[str, str] = {}
-    tensors = net.graph.tensors
+    tensors, codes = net.graph.tensors, codes_of(net)
     for node in net.graph.nodes:
         family = FAMILY_OF.get(node.op_type, node.op_type)
         moving = [name for name in node.input if name and name not in tensors]
         if node.op_type in ("Add", "Sub") and len(moving) == 1:
             before = families.get(moving[0], "affine")
             family = before if before in ("weighted", "affine") else "affine"
+        if node.op_type == "DequantizeLinear" and moving and families.get(moving[0]) == "neuron":
+            family = "neuron"
         for name in node.output:
-            families[name] = family
+            # Codes that begin at zero hold the ReLU that the quantizer took out of the net.
+            known = codes.get(name)
+            clipped = known is not None and known.clips
+            coding = node.op_type == "QuantizeLinear" and moving
+            before = families.get(moving[0], "") if coding else family
+            families[name] = "neuron" if clipped and before in _SIGNED else family
     return families
 
 
+def other_names(net: Net) -> frozenset[str]:
+    """The blobs that are others under another name: passed on as they are, or still in codes."""
+    first = {blob.value: blob.name for blob in reversed(net.blobs.values())}
+    decoded = {
+        node.input[0]
+        for node in net.graph.nodes
+        if node.op_type == "DequantizeLinear" and node.input
+    }
+    return frozenset(
+        blob.name
+        for blob in net.blobs.values()
+        if first[blob.value] != blob.name
+        or (blob.value in decoded and blob.value not in net.inputs)
+    )
+
+
 def _family(blob: Blob, net: Net, values: Mapping[str, str]) -> str:
-    """What writes a blob; a layer that only passes its bottom on changes its form at most."""
+    """What writes a blob."""
     return "input" if blob.name in net.inputs else values.get(blob.value, "form")
 
 

@@ -100,6 +100,8 @@ class Comparison:
         a, b: the two sides in words.
         rows: a row for each aligned pair, in the order in which A runs.
         only_a, only_b: names that have no partner.
+        again_a, again_b: of the rest those that are others under another name: what dropout passes
+            on when testing, the codes of a blob that follows as numbers.
         unlike: of those the ones that both nets have, in different shapes, in words.
         not_held: pairs that could not be held against each other, and why, in words.
         by, threshold: the measure and the number beyond which two differ.
@@ -114,6 +116,8 @@ class Comparison:
     rows: tuple[Row, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    again_a: tuple[str, ...]
+    again_b: tuple[str, ...]
     unlike: tuple[str, ...]
     not_held: tuple[str, ...]
     by: Measure
@@ -138,7 +142,8 @@ class Comparison:
     def total(self) -> tuple[int, int]:
         """How many blobs (or params) A and B have."""
         aligned = len(self.rows) + len(self.not_held)
-        return aligned + len(self.only_a), aligned + len(self.only_b)
+        of_a = aligned + len(self.only_a) + len(self.again_a)
+        return of_a, aligned + len(self.only_b) + len(self.again_b)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """The rows as flat dicts; `pandas.DataFrame(comparison.to_rows())` is a table."""
@@ -157,6 +162,8 @@ class Comparison:
             "aligned": len(self.rows),
             "only_a": list(self.only_a),
             "only_b": list(self.only_b),
+            "again_a": list(self.again_a),
+            "again_b": list(self.again_b),
             "unlike": list(self.unlike),
             "not_held": list(self.not_held),
             "feed": self.feed,
@@ -201,14 +208,18 @@ class Alone(TypedDict):
 
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    again_a: tuple[str, ...]
+    again_b: tuple[str, ...]
     unlike: tuple[str, ...]
 
 
 def alone(found: Alignment, a: Sequence[Item], b: Sequence[Item]) -> Alone:
     """What has no partner, by name."""
     return Alone(
-        only_a=tuple(a[i].name for i in found.only_a),
-        only_b=tuple(b[j].name for j in found.only_b),
+        only_a=tuple(a[i].name for i in found.only_a if a[i].family != "again"),
+        only_b=tuple(b[j].name for j in found.only_b if b[j].family != "again"),
+        again_a=tuple(a[i].name for i in found.only_a if a[i].family == "again"),
+        again_b=tuple(b[j].name for j in found.only_b if b[j].family == "again"),
         unlike=tuple(_unlike(a[i], b[j]) for i, j in found.unlike),
     )
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Pair, axes
 from layerscope.comparison.feeding import Fedboth
+from layerscope.comparison.quantized import Codes, codes_of
 from layerscope.inputs import Fed
-from layerscope.net import Net
+from layerscope.net import Blob, Net
 
 GROUP_BYTES = 256_000_000
 _BYTES = 4  # of a float32; values of other types are rare and small
@@ -38,6 +39,7 @@ class Runs:
     def __init__(self, a: Net, b: Net, pairs: Sequence[Pair], most: int) -> None:
         self._a, self._b = a, b
         self._blobs_a, self._blobs_b = list(a.blobs.values()), list(b.blobs.values())
+        self._codes = codes_of(a), codes_of(b)
         self.groups = list(_cut(pairs, self._size, most))
 
     def _size(self, pair: Pair) -> int:
@@ -65,9 +67,18 @@ class Runs:
         of_a = self._run(self._a, [self._blobs_a[pair.a].name for pair in group], fed.a)
         of_b = self._run(self._b, [self._blobs_b[pair.b].name for pair in group], fed.b)
         for pair in group:
-            one = of_a.pop(self._blobs_a[pair.a].name)
-            other = of_b.pop(self._blobs_b[pair.b].name)
+            one = self._numbers(self._codes[0], self._blobs_a[pair.a], of_a)
+            other = self._numbers(self._codes[1], self._blobs_b[pair.b], of_b)
             yield pair, (one.shape, other.shape), (one, turned(other, one.shape))
+
+    @staticmethod
+    def _numbers(
+        codes: Mapping[str, Codes], blob: Blob, arrays: dict[str, NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Take a blob out of the arrays, as numbers where it is in codes."""
+        array = arrays.pop(blob.name)
+        known = codes.get(blob.value)
+        return array if known is None or array.dtype.kind == "f" else known.numbers(array)
 
     @staticmethod
     def _run(net: Net, names: list[str], fed: Mapping[str, Fed]) -> dict[str, NDArray[Any]]:

@@ -69,6 +69,9 @@ def alignment_words(found: Comparison) -> str:
     for side, names in (("A", found.only_a), ("B", found.only_b)):
         if names:
             words += f"; only in {side}: {_listed(names)}"
+    for side, names in (("A", found.again_a), ("B", found.again_b)):
+        if names:
+            words += f"; other names in {side} of blobs above: {_listed(names)}"
     for many, what in ((found.unlike, "not alike"), (found.not_held, "not held")):
         if many:
             words += f"; {what}: {_listed(many)}"

@@ -1,0 +1,79 @@
+"""Blobs that hold codes instead of numbers: what each code means.
+
+A quantized net (ONNX) holds some blobs as int8 or uint8; the number is scale * (code - zero point),
+https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html.  The scale stands at the op that writes
+the blob, and ops that only move or compare numbers pass codes on as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerscope.net import Net
+
+# Where an op has the scale and the zero point of what it writes, counted from 0.
+_PLACES = {
+    "QuantizeLinear": (1, 2),
+    "QLinearConv": (6, 7),
+    "QLinearMatMul": (6, 7),
+    "QGemm": (7, 8),
+    "QLinearAdd": (6, 7),
+    "QLinearMul": (6, 7),
+    "QLinearConcat": (0, 1),
+    "QLinearSigmoid": (3, 4),
+    "QLinearLeakyRelu": (3, 4),
+    "QLinearSoftmax": (3, 4),
+    "QLinearAveragePool": (3, 4),
+    "QLinearGlobalAveragePool": (3, 4),
+}
+_PASSED_ON = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity",
+              "Slice", "Split", "Gather", "Pad", "Relu")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The meaning of the codes of one value.
+
+    Attributes:
+        scale, zero: a number is scale * (code - zero).
+        clips: whether no code is below the zero point, so that a ReLU is in it.
+    """
+
+    scale: float
+    zero: int
+    clips: bool
+
+    def numbers(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Codes as numbers, float32."""
+        found: NDArray[Any] = (codes.astype(np.float32) - np.float32(self.zero)) * np.float32(
+            self.scale
+        )
+        return found
+
+
+def codes_of(net: Net) -> Mapping[str, Codes]:
+    """Value to the meaning of its codes, where all of it has one scale."""
+    found: dict[str, Codes] = {}
+    tensors = net.graph.tensors
+    for node in net.graph.nodes:
+        places = _PLACES.get(node.op_type)
+        if places is None:
+            if node.op_type in _PASSED_ON and node.input and node.input[0] in found:
+                found.update(dict.fromkeys(node.output, found[node.input[0]]))
+            continue
+        scale, zero = (
+            tensors.get(node.input[at]) if at < len(node.input) else None for at in places
+        )
+        if scale is None or scale.size != 1 or (zero is not None and zero.size != 1):
+            continue
+        point = 0 if zero is None else int(zero.reshape(-1)[0])
+        kind = np.dtype(np.uint8) if zero is None else zero.dtype
+        lowest = int(np.iinfo(kind).min) if kind.kind in "iu" else 0
+        codes = Codes(float(scale.reshape(-1)[0]), point, point == lowest)
+        found.update(dict.fromkeys(node.output, codes))
+    return found
