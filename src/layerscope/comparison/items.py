@@ -92,7 +92,9 @@ def _families_of_values(net: Net) -> Mapping[str, str]:
 
 def other_names(net: Net) -> frozenset[str]:
     """The blobs that are others under another name: passed on as they are, or still in codes."""
-    first = {blob.value: blob.name for blob in reversed(net.blobs.values())}
+    first: dict[str, str] = {}
+    for blob in net.blobs.values():
+        first.setdefault(blob.value, blob.name)
     decoded = {
         node.input[0]
         for node in net.graph.nodes
