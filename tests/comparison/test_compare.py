@@ -367,3 +367,18 @@ def test_nothing_aligned(tmp_path: Path) -> None:
         ls.errors.UsageError, match=r"none of the 2 blobs of A fits .*it0; B in.*it1"
     ):
         ls.compare(*nets, np.zeros((1, 3, 5, 7), np.float32))
+
+
+def test_another_name_of_a_blob_is_not_alone(tmp_path: Path) -> None:
+    """Dropout passes on when testing: without it, fc6 is what relu6 writes."""
+    words = DEFINITION.read_text()
+    net = ls.open(DEFINITION, WEIGHTS)
+    kept = [part for part in words.split("layer {") if '"Dropout"' not in part]
+    assert len(kept) == len(words.split("layer {")) - 2
+    path = tmp_path / "dry.prototxt"
+    path.write_text("layer {".join(kept))
+    found = ls.compare(net, ls.open(path, WEIGHTS), images()["cat"], threshold=0)
+    pairs = {row.a: row.b for row in found.rows}
+    assert pairs["fc6@relu6"] == "fc6" and found.first is None and len(found.rows) == 22
+    assert found.again_a == ("fc6", "fc7") and found.only_a == found.only_b == ()
+    assert "22 of 24 and 22 blobs aligned" in str(found)
