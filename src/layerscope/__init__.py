@@ -19,9 +19,11 @@ from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures import (
     Diagram,
+    Filters,
     Grid,
     Picture,
     Plot,
+    filters,
     grid,
     histogram,
     plot,
@@ -30,6 +32,7 @@ from layerscope.pictures import (
 )
 from layerscope.readers import open_net as open  # the name that people look for
 from layerscope.show.architecture import net_diagram as diagram
+from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
 
 __version__ = "0.1.0"
@@ -38,6 +41,8 @@ __all__ = [
     "Blobs",
     "Comparison",
     "Diagram",
+    "Explanation",
+    "Filters",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -51,6 +56,8 @@ __all__ = [
     "convert",
     "diagram",
     "errors",
+    "explain",
+    "filters",
     "grid",
     "histogram",
     "open",

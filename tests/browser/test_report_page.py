@@ -15,6 +15,8 @@ from PIL import Image
 import layerscope as ls
 from layerscope.pictures import grid
 
+pytest_plugins = ["browsing"]
+
 Visit = Callable[..., Any]
 Demo = tuple[Path, ls.Blobs]
 
@@ -188,6 +190,17 @@ def test_the_diagram_leads_to_the_layers(visit: Visit, demo: Demo) -> None:
     page.locator(".diagram a[aria-current][href='#layer9']").wait_for()
 
 
+def test_an_address_may_name_a_layer(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path)
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#layer12")
+    page.wait_for_function(
+        "Math.abs(document.querySelector('#layer12').getBoundingClientRect().top) < 120"
+    )
+    page.locator(".list a[aria-current][href='#layer12']").wait_for(state="attached")
+
+
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_nothing_is_wider_than_the_window_and_nothing_moves(
     visit: Visit, demo: Demo, width: int
@@ -307,10 +320,10 @@ def hostile_report(folder: Path, name: str) -> Path:
         f'layer {{ name: "{escaped}1" type: "Input" top: "{escaped}b"'
         " input_param { shape { dim: 1 dim: 3 dim: 12 dim: 12 } } }\n"
         f'layer {{ name: "{escaped}2" type: "Convolution" bottom: "{escaped}b" top: "{escaped}c"'
-        ' convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }\n'
+        " convolution_param { num_output: 4 kernel_size: 3 weight_filler { value: 0.1 } } }\n"
         f'layer {{ name: "{escaped}3" type: "ReLU" bottom: "{escaped}c" top: "{escaped}c" }}\n'
         f'layer {{ name: "{escaped}4" type: "InnerProduct" bottom: "{escaped}c" top: "{escaped}d"'
-        ' inner_product_param { num_output: 20 weight_filler { type: "xavier" } } }\n'
+        " inner_product_param { num_output: 20 weight_filler { value: 0.1 } } }\n"
         f'layer {{ name: "{escaped}5" type: "Softmax" bottom: "{escaped}d" top: "{escaped}e" }}\n'
     )
     image = folder / f"{re.sub('/', '-', name)[:60]}.png"
@@ -320,7 +333,7 @@ def hostile_report(folder: Path, name: str) -> Path:
     return ls.report(net, image, page, labels=[f"{name} {i}" for i in range(20)])
 
 
-# Inside the drawings there are bars of other weights and names in one or more lines; what is in
+# Inside the drawings there are names in one or more lines; what is in
 # sight, and so drawn and marked, depends on how long the names are.
 STRUCTURE = """() => [...document.querySelectorAll("*")].filter((e) => !e.closest("svg")).map((e) =>
   e.tagName + " " + [...e.attributes].map((a) => a.name).filter((name) =>

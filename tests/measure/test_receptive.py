@@ -15,6 +15,7 @@ from layerscope.measure.receptive import receptive_box
 from layerscope.measure.strides import Extent, receptive_fields
 from onelayer import net_of
 
+GOLDEN = sorted(p.parent for p in (Path(__file__).parent.parent / "golden").glob("*/golden.npz"))
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
 
@@ -151,6 +152,34 @@ def test_a_unit_changes_with_the_pixels_of_its_box_and_with_no_others(
             places = [(int(axis.min()), int(axis.max())) for axis in np.nonzero(seen)]
             assert [(span.low, span.high) for span in found.axes[1:]] == places, where
             assert all(s.first <= s.low and s.last >= s.high for s in found.axes), where
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case.name)
+def test_nothing_outside_the_box_changes_a_unit(case: Path) -> None:
+    """For every golden net, also those of which only an upper bound is known."""
+    weights = case / "net.caffemodel"
+    net = ls.open(case / "net.prototxt", weights if weights.exists() else None)
+    with np.load(case / "golden.npz") as golden:
+        fed = {name[3:]: golden[name] for name in golden.files if name.startswith("in/")}
+    first = next(iter(net.inputs))
+    if first not in fed or fed[first].size < 2:
+        return
+    before, rng = net.run(fed), np.random.default_rng(9)
+    for _ in range(6):
+        place = tuple(int(rng.integers(dim)) for dim in fed[first].shape)
+        changed = fed[first].copy()
+        changed[place] = rng.choice(fed[first].ravel())  # a value that the net takes
+        after = net.run({**fed, first: changed})
+        for name, array in after.items():
+            if array.shape != net.blobs[name].shape or array.shape != before[name].shape:
+                continue
+            size = np.abs(before[name]).max(initial=0) * 1e-5
+            moved = np.argwhere(np.abs(array - before[name]) > size)
+            for index in moved[rng.permutation(len(moved))[:15]]:
+                unit = [int(i) for i in index]
+                seen = receptive_box(net, name, unit[1:], *unit[:1]).inputs[first]
+                inside = zip(seen.axes, place, strict=True) if seen.axes else [(None, 0)]
+                assert all(a and a.low <= i <= a.high for a, i in inside), (name, unit, place)
 
 
 def test_the_table_agrees_with_the_units(tmp_path: Path) -> None:

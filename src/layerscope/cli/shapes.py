@@ -27,8 +27,8 @@ from layerscope.text import plural
 def shapes(
     net: str,
     weights: str | None,
-    check: bool,
     opening: dict[str, Any],
+    check: bool,
     as_json: bool,
     debug: bool,
 ) -> None:

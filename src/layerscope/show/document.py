@@ -129,6 +129,8 @@ class Document:
 
     def _top(self, layer: Layer, name: str, figure: Figure | None) -> str:
         title = f"{text(name)} {shape(self._blobs[name].shape)}"
+        if figure is not None and figure.source.array.size == 1:
+            return f"<p>{title}: {figure.source.array.item():.6g}</p>"
         if figure is not None:
             return self._figure(figure)
         value = self._net.blobs[name].value
@@ -189,21 +191,23 @@ def _numbers(figure: Figure) -> str:
     spread = figure.spread
     rows = [("lowest", f"{spread.low:.4g}"), ("highest", f"{spread.high:.4g}")]
     rows.append(("mean", f"{spread.mean:.4g}"))
-    # The zeros behind a ReLU would hide all other bars of the histogram.
-    zeros = "zeros, without bar" if spread.zeros else "zeros"
-    rows.append((zeros, f"{100 * spread.zeros / max(1, spread.size):.1f} %"))
+    zeros = f"{100 * spread.zeros / max(1, spread.size):.1f} %"
+    if not spread.zeros:
+        rows.append(("zeros", zeros))
     found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
+    if spread.zeros:  # those behind a ReLU would hide all other bars of the histogram
+        found += _row("zeros, without bar", zeros)
     dead, channels = figure.dead
     if channels:
-        found += _warning("channels all zero", f"{dead} of {channels}", dead)
+        found += _row("channels all zero", f"{dead} of {channels}", bad=dead > 0)
     if spread.not_finite:
-        found += _warning("NaN or infinite", f"{spread.not_finite:,}", spread.not_finite)
+        found += _row("NaN or infinite", f"{spread.not_finite:,}", bad=True)
     return f'<dl class="numbers">{found}</dl>'
 
 
-def _warning(name: str, words: str, number: int) -> str:
-    bad = " bad" if number else ""
-    return f'<div class="whole{bad}"><dt>{name}</dt><dd>{words}</dd></div>'
+def _row(name: str, words: str, *, bad: bool = False) -> str:
+    kind = "whole bad" if bad else "whole"
+    return f'<div class="{kind}"><dt>{name}</dt><dd>{words}</dd></div>'
 
 
 def _guesses(name: str, array: Any, labels: Sequence[str]) -> str:

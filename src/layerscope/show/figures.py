@@ -18,8 +18,11 @@ from layerscope.measure.distribution import Distribution, distribution
 from layerscope.pictures.packed import pack
 from layerscope.text import printable, shape, times
 
-BLOB_BYTES = 15_400_000  # of packed values, before base64 makes them a third more
+# Of packed values, before base64 makes them a third more; all of a VGG-16 fits, on 20 MB.
+BLOB_BYTES = 15_600_000
 PARAM_BYTES = 1_500_000
+LAYER_BYTES = 3_500  # what a layer takes for words and numbers, counted like packed values
+FEWEST = 8
 MOST_OF_A_PARAM = 49_152  # filters of a deep layer are many and alike
 SMALL_TILE = 64  # values; smaller tiles share one pair of ends, which would be as large as they are
 FEW = 8  # up to so many numbers of a param are written out
@@ -38,7 +41,9 @@ class Source:
         tiles: (n, h, w) or in colour (n, 3, h, w); None for a vector or what is not drawn.
         depth: slices of a channel, or kernels of a filter, that are tiles of their own.
         order: of three colour planes.
-        parent: the source that this one is `slope` below zero of, and itself above it.
+        parent: the source whose codes this one is drawn from.
+        slope: what the parent's values below zero are multiplied with; None leaves them.
+        ends: what the ends of the parent's tiles become, (2, n) float32; None where they stay.
         most: bytes that it may take.
         names: of the values of a vector.
         words: what else is to be said.
@@ -53,6 +58,7 @@ class Source:
     order: str = "RGB"
     parent: Source | None = None
     slope: float | None = None
+    ends: NDArray[np.float32] | None = None
     most: int = 1 << 40
     names: Sequence[str] = ()
     words: tuple[str, ...] = ()
@@ -67,6 +73,16 @@ class Source:
     def total(self) -> int:
         """Tiles, or values of a vector."""
         return len(self.tiles) if self.tiles is not None else int(self.array.size)
+
+    @property
+    def owner(self) -> Source:
+        """The source that has the codes: the parent, or this one."""
+        return self.parent or self
+
+    @property
+    def stack(self) -> bool:
+        """Whether it has several tiles, of which some may be left out."""
+        return self.tiles is not None and self.unit != "row"
 
     @property
     def drawn(self) -> bool:
@@ -132,23 +148,52 @@ class Figure:
 def share(sources: Sequence[Source], budget: int) -> None:
     """Say how many tiles of each source are shown, so that all together stay below `budget` bytes.
 
-    Every source gets what it asks for up to one common limit, the highest that the budget allows.
+    Every source shows all of its tiles up to one common number, the highest that the budget allows.
+    Where that would be less than FEWEST, each gets the same room in bytes instead: so one source
+    with large maps takes nothing from the small ones.
     """
-    wanted = [
-        min(s.most, s.total * s.bytes_each) if s.drawn and s.parent is None else 0 for s in sources
-    ]
-    left, limit = budget, 1 << 40
-    for done, each in enumerate(sorted(wanted)):
+    for source in sources:
+        room = source.most // source.bytes_each if source.drawn and source.total else 0
+        source.shown = min(source.total, room)
+    own = [s for s in sources if s.parent is None]
+    budget -= sum(8 * s.total for s in sources if s.ends is not None)
+    if sum(s.shown * s.bytes_each for s in own) > budget:
+        if not _share_tiles(own, budget):
+            _share_bytes(own, budget)
+    for source in sources:
+        if source.parent is not None:
+            source.shown = source.parent.shown
+
+
+def _share_tiles(sources: Sequence[Source], budget: int) -> bool:
+    """Show the same number of tiles of each source; False where that would be too few."""
+
+    def needed(most: int) -> int:
+        return sum(s.bytes_each * (min(s.shown, most) if s.stack else s.shown) for s in sources)
+
+    low, high = 0, max((s.shown for s in sources), default=0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if needed(middle) <= budget else (low, middle - 1)
+    if low < FEWEST:
+        return False
+    for source in sources:
+        if source.stack:
+            source.shown = min(source.shown, low)
+    return True
+
+
+def _share_bytes(sources: Sequence[Source], budget: int) -> None:
+    """Give each source what it asks for, up to one common number of bytes."""
+    wanted = sorted(s.shown * s.bytes_each for s in sources)
+    left, limit = max(0, budget), 1 << 40
+    for done, each in enumerate(wanted):
         if each * (len(wanted) - done) > left:
             limit = left // (len(wanted) - done)
             break
         left -= each
-    for source, each in zip(sources, wanted, strict=True):
-        if source.drawn and source.total:
-            source.shown = min(source.total, min(each, limit) // source.bytes_each)
     for source in sources:
-        if source.parent is not None:
-            source.shown = source.parent.shown
+        source.shown = min(source.shown, limit // source.bytes_each)
 
 
 def figure(source: Source) -> Figure:
@@ -171,7 +216,8 @@ def _channels(source: Source, values: NDArray[Any]) -> NDArray[Any]:
     """The array with its tiles or channels first; params that are not drawn are one long row."""
     if source.tiles is not None and values.ndim == 4:
         return values.reshape(-1, *values.shape[2:])
-    if source.tiles is None or source.unit == "row":
+    alike = source.shares_ends and source.unit == "kernel"  # a million kernels of a deep layer
+    if source.tiles is None or source.unit == "row" or alike:
         return values.reshape(1, -1)
     return values
 
@@ -205,6 +251,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "height": source.shown if one else tiles.shape[-2],
             "width": tiles.shape[-1],
             "shared": source.shares_ends or one,
+            "ends": _ends(source),
             "slope": source.slope,
             "low": spread.low,
             "high": spread.high,
@@ -215,3 +262,10 @@ def _panel(found: Figure) -> dict[str, Any]:
             "depth": source.depth,
         },
     }
+
+
+def _ends(source: Source) -> str:
+    if source.ends is None:
+        return ""
+    shown = source.ends[:, : source.shown].astype("<f4")
+    return b64encode(shown.tobytes()).decode("ascii")

@@ -18,7 +18,15 @@ from layerscope.blobs import Blobs
 from layerscope.files import write_file
 from layerscope.net import Layer, Net
 from layerscope.show.document import Document
-from layerscope.show.figures import BLOB_BYTES, PARAM_BYTES, Figure, Source, figure, share
+from layerscope.show.figures import (
+    BLOB_BYTES,
+    LAYER_BYTES,
+    PARAM_BYTES,
+    Figure,
+    Source,
+    figure,
+    share,
+)
 from layerscope.show.sources import Sources
 
 Progress = Callable[[int, int, str], None]
@@ -59,7 +67,7 @@ def report(
 def _page(net: Net, blobs: Blobs, labels: list[str], progress: Progress | None) -> str:
     sources = Sources(net, blobs, labels)
     shown = [_sources(net, blobs, layer, sources) for layer in net.layers]
-    share(sources.blobs, BLOB_BYTES)
+    share(sources.blobs, BLOB_BYTES - LAYER_BYTES * len(net.layers))
     share(sources.params, PARAM_BYTES)
     document = Document(net, blobs, labels)
     # zlib and NumPy let go of the interpreter's lock, so two cores pack in half the time.

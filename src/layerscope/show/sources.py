@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from layerscope.blobs import Blobs
 from layerscope.measure.top import probability_blob
 from layerscope.net import Layer, Net, Param
-from layerscope.show.drawing import in_color, planes
+from layerscope.pictures.packed import STEPS
+from layerscope.show.drawing import planes
 from layerscope.show.figures import MOST_COLUMNS, MOST_OF_A_PARAM, Source
 
+_SCALING = {"BatchNormalization", "Mul", "Add", "Div", "Sqrt", "Reshape", "Unsqueeze", "Expand",
+            "Identity"}  # fmt: skip
 MOST_VALUES = 65_536  # bytes of a vector: the first 16,384 values
 
 
@@ -42,7 +45,7 @@ class Sources:
             source.tiles, source.unit, source.most = planes(one), "channel", 1 << 40
             source.depth = prod(one.shape[1:-2]) if one.ndim > 2 else 1
             source.unit = "slice" if source.depth > 1 else "channel"
-            self._derive(layer, name, source)
+            self._derive(layer, source)
         elif name == self._probability:
             source.names = self._labels
         if array.ndim > 1 and len(array) > 1:
@@ -55,18 +58,21 @@ class Sources:
         self.blobs.append(source)
         return source
 
-    def _derive(self, layer: Layer, name: str, source: Source) -> None:
-        """Note where a blob is only another one cut or bent at zero: the page computes that."""
-        slope = slope_of(self._net, layer)
-        if slope is None:
+    def _derive(self, layer: Layer, source: Source) -> None:
+        """Note where a blob is another one scaled, or bent at zero: the page computes that."""
+        values = [self._net.blobs[bottom].value for bottom in layer.bottoms]
+        parent = self._by_value.get(values[0]) if len(values) == 1 else None
+        if parent is None or parent.tiles is None or parent.slope is not None:
             return
-        node = self._net.graph.nodes[layer.nodes[0]]
-        parent = self._by_value.get(node.input[0])
-        written = node.output[0] == self._net.blobs[name].value
-        if written and parent is not None and parent.parent is None and parent.tiles is not None:
-            assert source.tiles is not None
-            if parent.tiles.shape == source.tiles.shape:
-                source.parent, source.slope = parent, slope
+        assert source.tiles is not None
+        if parent.tiles.shape != source.tiles.shape:
+            return
+        slope = slope_of(self._net, layer)
+        if slope is not None:
+            source.parent, source.slope, source.ends = parent.owner, slope, parent.ends
+        elif scales(self._net, layer):
+            source.ends = scaled_ends(parent.owner, source.tiles)
+            source.parent = None if source.ends is None else parent.owner
 
     def param(self, layer: Layer, number: int, param: Param) -> Source:
         """The source of one param of a layer that has numbers."""
@@ -87,14 +93,32 @@ class Sources:
             return  # a vector
         source.most = MOST_OF_A_PARAM
         sides = tuple(d for d in param.shape if d != 1)
-        if in_color(self._net, layer, param):
+        if self._in_color(layer, param):
             source.tiles, source.unit = data, "filter"
             source.order = "RGB" if self._net.preprocessing.channels == "RGB" else "BGR"
         elif len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
             source.tiles = data.reshape(-1, *param.shape[-2:])
             source.unit, source.depth = "kernel", len(source.tiles) // max(1, param.shape[0])
+        elif len(sides) == 2 and (maps := self._maps(layer, sides[1])):
+            source.tiles = data.reshape(-1, *maps[1:])
+            source.unit, source.depth = "kernel", maps[0]
         elif sides and sides[-1] <= MOST_COLUMNS:
             source.tiles, source.unit = data.reshape(-1, 1, sides[-1]), "row"
+
+    def _in_color(self, layer: Layer, param: Param) -> bool:
+        """Whether filters have three channels that are those of an input."""
+        kernels = len(param.shape) == 4 and param.shape[1] == 3 and prod(param.shape[2:]) > 1
+        inputs = self._net.inputs
+        return kernels and any(self._net.blobs[b].value in inputs for b in layer.bottoms)
+
+    def _maps(self, layer: Layer, columns: int) -> tuple[int, ...]:
+        """(C, H, W) of the maps that an inner product reads as one row; () where it reads none.
+
+        Its weights are kernels too then, as large as the maps.
+        """
+        shape = self._net.blobs[layer.bottoms[0]].shape[1:] if len(layer.bottoms) == 1 else ()
+        fits = len(shape) == 3 and prod(shape) == columns and prod(shape[1:]) > 1
+        return shape if fits else ()
 
 
 def slope_of(net: Net, layer: Layer) -> float | None:
@@ -111,3 +135,34 @@ def slope_of(net: Net, layer: Layer) -> float | None:
         return None
     slope = next((float(a.f) for a in node.attribute if a.name == "alpha"), 0.01)
     return slope if slope >= 0 else None
+
+
+def scales(net: Net, layer: Layer) -> bool:
+    """Whether a layer may only multiply and shift each channel: BatchNorm, Scale and Bias do."""
+    ops = {net.graph.nodes[i].op_type for i in layer.nodes}
+    return bool(ops & {"BatchNormalization", "Mul", "Add", "Div"}) and ops <= _SCALING
+
+
+def scaled_ends(owner: Source, tiles: NDArray[Any]) -> NDArray[np.float32] | None:
+    """What the ends of each packed tile become in `tiles`, (2, n); None unless all of it is so.
+
+    Every value is held against the straight line of its channel: what is told of it stays as exact
+    as what is packed.
+    """
+    assert owner.tiles is not None
+    before, after = owner.tiles.reshape(len(tiles), -1), tiles.reshape(len(tiles), -1)
+    if not (np.isfinite(before.sum()) and np.isfinite(after.sum())):
+        return None
+    rows = np.arange(len(before))
+    least, most = before.argmin(axis=1), before.argmax(axis=1)
+    low, high = before[rows, least].astype(np.float64), before[rows, most].astype(np.float64)
+    start, end = after[rows, least].astype(np.float64), after[rows, most].astype(np.float64)
+    factor = np.divide(end - start, high - low, out=np.zeros_like(low), where=high > low)
+    shift = start - factor * low
+    line = before * factor[:, None].astype(np.float32) + shift[:, None].astype(np.float32)
+    off = np.abs(line - after).max(axis=1)
+    if (off > np.abs(end - start) / STEPS / 10).any():
+        return None
+    if owner.shares_ends:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    return np.stack([factor * low + shift, factor * high + shift]).astype(np.float32)

@@ -34,6 +34,8 @@ POINTWISE = set(
     """.split()
 )
 
+SAME_PLACE = POINTWISE | {"BatchNormalization"}  # where one input depends on the net's inputs
+
 
 def rule_of(node: onnx.NodeProto, graph: Graph, alive: Collection[str]) -> Rule:
     """The rule of a node; `alive` are the values that depend on an input of the net.

@@ -11,7 +11,8 @@ import { inflate } from "./inflate.js";
  * @property {number} planes
  * @property {number} height
  * @property {number} width
- * @property {boolean} shared whether all tiles have one pair of ends
+ * @property {boolean} shared whether all tiles of the data have one pair of ends
+ * @property {string} ends base64 of other ends, where the data are those of another stack; or ""
  * @property {number | null} slope
  * @property {number} low
  * @property {number} high
@@ -38,10 +39,12 @@ export function unpack(packed) {
   const ends = packed.shared ? 1 : count * planes;
   const size = 8 * ends + count * planes * height * width;
   const bytes = inflate(bytesOf(textOf(packed.data)), size);
+  const own = new Float32Array(bytes.buffer, 0, 2 * ends);
+  const both = packed.ends ? new Float32Array(bytesOf(packed.ends).buffer) : own;
   return {
     count, planes, height, width,
-    low: new Float32Array(bytes.buffer, 0, ends),
-    high: new Float32Array(bytes.buffer, 4 * ends, ends),
+    low: both.subarray(0, both.length / 2),
+    high: both.subarray(both.length / 2),
     codes: bytes.subarray(8 * ends),
     slope: packed.slope,
     lowest: packed.low,

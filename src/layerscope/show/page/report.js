@@ -2,7 +2,7 @@
 
 import { Bars } from "./bars.js";
 import { Grid } from "./grid.js";
-import { drawHistogram } from "./histogram.js";
+import { Histogram } from "./histogram.js";
 import { keyTable, listenToKeys } from "./keys.js";
 import { Layers } from "./layers.js";
 import { linkViews } from "./linked.js";
@@ -16,7 +16,7 @@ import { Zoom } from "./zoom.js";
 /** @typedef {{low: number, high: number, counts: number[]}} Spread */
 /** @typedef {{palettes: Record<"gray" | "heat" | "diverging", string>, panels: Panel[], spreads: Spread[]}} Index */
 
-/** @typedef {Grid | Bars} View */
+/** @typedef {Grid | Bars | Histogram} View */
 
 /** @returns {void} */
 function start() {
@@ -47,7 +47,7 @@ function start() {
   for (const together of groups.values()) linkViews(together);
   for (const box of queryAll("[data-spread]")) {
     const { low, high, counts } = index.spreads[Number(box.dataset.spread)];
-    drawHistogram(box, low, high, counts, box.dataset.title ?? "");
+    views.set(box, new Histogram(box, low, high, counts, box.dataset.title ?? ""));
   }
   fit(views);
   const layers = new Layers(queryAll("section.layer"), document.querySelectorAll(".contents a"));
@@ -55,6 +55,9 @@ function start() {
   buildBar(settings, help);
   watch(views, settings, zoom);
   whenWhole(() => steer(views, settings, zoom, help, layers));
+  for (const box of queryAll("nav.drawing")) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
+  // The boxes have their sizes only now, so a page that was opened at a layer goes there again.
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   layers.follow();
 }
 
@@ -148,7 +151,7 @@ function steer(views, settings, zoom, help, layers) {
   /** @returns {View | undefined} the view that has the focus, or the first of the current layer */
   const current = () => {
     const active = document.activeElement;
-    const focused = [...views.values()].find((view) => view.canvas === active);
+    const focused = [...views.values()].find((view) => view.canvas !== null && view.canvas === active);
     if (focused) return focused;
     const section = layers.sections[layers.current];
     const stage = section?.querySelector("[data-panel]");
@@ -162,8 +165,9 @@ function steer(views, settings, zoom, help, layers) {
     move: (right, down) => {
       if (zoom.isOpen) return zoom.move(right, down);
       const view = current();
-      view?.canvas.focus({ preventScroll: true });
-      view?.move(right, down);
+      if (!view || view instanceof Histogram) return;
+      view.canvas.focus({ preventScroll: true });
+      view.move(right, down);
     },
     enter: () => {
       const view = current();

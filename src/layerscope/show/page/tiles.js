@@ -15,7 +15,7 @@
  * @property {number} width
  * @property {Uint8Array} codes count * planes * height * width; 0 is NaN or infinite
  * @property {Float32Array} low the value of code 1: of each plane, or one for all of them
- * @property {Float32Array} high the value of code 255
+ * @property {Float32Array} high the value of code 255; it may be the lesser one
  * @property {number | null} slope what values below zero are multiplied with; null leaves them
  * @property {number} lowest the least value of the whole array, shown or not
  * @property {number} highest the greatest
@@ -73,7 +73,7 @@ export function valueAt(tiles, tile, y, x, plane = 0) {
  */
 export function precisionOf(tiles, tile, plane = 0) {
   const place = tiles.low.length === 1 ? 0 : tile * tiles.planes + plane;
-  return (tiles.high[place] - tiles.low[place]) / STEPS / 2;
+  return Math.abs(tiles.high[place] - tiles.low[place]) / STEPS / 2;
 }
 
 /**

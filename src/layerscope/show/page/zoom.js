@@ -42,6 +42,7 @@ export class Zoom {
     });
     this.dialog.addEventListener("close", () => this.grid?.canvas.focus({ preventScroll: true }));
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     home.append(this.dialog);
     /** @type {Grid | null} */
     this.grid = null;
