@@ -270,8 +270,9 @@ def _source(name: str, array: NDArray[Any], kind: str) -> Source:
     source = Source(name, array, array.shape, "value")
     if kind == "blobs":
         if prod(array.shape[1:]) > 1:
-            source.tiles, source.unit = planes(array), "channel"
+            source.tiles = planes(array)
             source.depth = prod(array.shape[1:-2])
+            source.unit = "slice" if source.depth > 1 else "channel"
         return source
     sides = tuple(d for d in array.shape if d != 1)
     if array.size > max(array.shape, default=1):
