@@ -63,5 +63,5 @@ def named(source: Any, number: int) -> str:
         files = [
             named(each, number) for each in source.values() if not isinstance(each, np.ndarray)
         ]
-        return ", ".join(files) or f"inputs {number}"
+        return ", ".join(files) or f"array {number}"
     return f"array {number}" if isinstance(source, np.ndarray) else f"input {number}"

@@ -69,7 +69,7 @@ def curve(
             ring = Area(_disk(spot, 7.5), BAD, "ink", 2)
         parts.append(Group(point.name, point.title, point.link, (ring,)))
     if marked is not None:
-        parts.append(_name(frame, points[marked], spots[marked]))
+        parts.append(_name(frame, points[marked].name, spots[marked:]))
     words = f"{label} of {len(points)} steps"
     return Sheet(width, HEIGHT, words, parts)
 
@@ -146,10 +146,11 @@ def _disk(middle: Spot, radius: float) -> tuple[Spot, ...]:
     return tuple((middle[0] + radius * cos(t), middle[1] + radius * sin(t)) for t in turns)
 
 
-def _name(frame: _Frame, point: Point, spot: Spot) -> Words:
-    """The name beside a point, on the side where there is room."""
-    size, words = 15.0, printable(point.name, 40)
+def _name(frame: _Frame, name: str, spots: Sequence[Spot]) -> Words:
+    """The name beside the first of some points, where it covers none of the next ones."""
+    spot, size, words = spots[0], 15.0, printable(name, 40)
     room = 0.62 * size * len(words)
     x = spot[0] + 12 if spot[0] + 12 + room < frame.width else spot[0] - 12 - room
-    y = spot[1] - 10 if spot[1] > _TOP + 20 else spot[1] + 22
+    rises = any(y < spot[1] for _, y in spots[1:6]) and spot[1] < HEIGHT - _BOTTOM - 40
+    y = spot[1] + 24 if rises or spot[1] < _TOP + 20 else spot[1] - 12
     return Words(x, y, words, size, room, BAD)

@@ -168,7 +168,7 @@ class _Page:
             entry = found.inputs[self._input]
             many = f", number {self._input + 1} of {len(found.inputs)}"
             which = many if len(found.inputs) > 1 else ""
-            parts.append(f'<p>Input {text(entry.name)}{which}</p><div class="fed">')
+            parts.append(f'<p>Input: {text(entry.name)}{which}</p><div class="fed">')
             shown = list(zip("AB", found.pictures(self._input), (entry.fed_a, entry.fed_b),
                              strict=True))  # fmt: skip
             if entry.fed_a == entry.fed_b:

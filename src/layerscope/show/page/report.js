@@ -31,7 +31,7 @@ function start() {
   const zoom = new Zoom(document.body);
   /** @type {Map<Element, View>} */
   const views = new Map();
-  /** @type {Map<number, View[]>} */
+  /** @type {Map<number, (Grid | Bars)[]>} */
   const groups = new Map();
   for (const stage of queryAll("[data-panel]")) {
     const panel = index.panels[Number(stage.dataset.panel)];
