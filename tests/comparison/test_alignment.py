@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import doctest
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import layerscope as ls
+from conftest import GOLDEN
 from layerscope.comparison import alignment
 from layerscope.comparison.alignment import Item, align, axes, plain
+from layerscope.comparison.items import blob_items
 from layerscope.errors import UnknownNameError, UsageError
 
 
@@ -165,3 +169,14 @@ def test_plain_names() -> None:
     assert plain("/features/features.0/Conv_output_0") == "features_features_0"
     assert plain("conv2d/Relu:0") == plain("Conv2D_Relu") == "conv2d_relu"
     assert plain("123") == "123" and plain("/") == "/"
+
+
+@pytest.mark.parametrize("folder", GOLDEN, ids=lambda p: p.name)
+def test_any_net_without_its_names(folder: Path) -> None:
+    weights = folder / "net.caffemodel"
+    net = ls.open(folder / "net.prototxt", weights if weights.exists() else None)
+    known = blob_items(net)
+    nameless = [Item(f"{i + 1000}", item.shape, item.family) for i, item in enumerate(known)]
+    found = align(known, nameless)
+    assert [(p.a, p.b) for p in found.pairs] == [(i, i) for i in range(len(known))]
+    assert [p.how for p in found.pairs] == ["order"] * len(known)

@@ -315,7 +315,8 @@ def test_channels_last_are_turned(tmp_path: Path) -> None:
         layer {{ name: "curve" type: "TanH" bottom: "double" top: "curve" }}""")
         nets.append(ls.open(path))
     array = np.random.default_rng(2).normal(size=(1, 3, 5, 7)).astype(np.float32)
-    found = ls.compare(*nets, array, feed="same")
+    found = ls.compare(*nets, array)
+    assert found.feed == "same" and not found.notes
     assert [row.turned for row in found.rows] == ["B (1, 5, 7, 3) transposed"] * 3
     assert found.rows[0].worst.equal
     assert found.rows[1].worst.relative == pytest.approx(0.01 / 2, rel=1e-4)

@@ -63,7 +63,8 @@ def compare(  # noqa: PLR0913 - independent choices, all but the first three by 
         feed: "own" lets each net prepare the image in its own way, "same" feeds both one array.
             When left out it is "own", unless the ways differ and one of the two is only what
             such nets usually want, not what the file says: then both get the array of the net
-            that says it (of A if none does).  A note tells when the ways differ.
+            that says it (of A if none does).  A note tells when the ways differ.  An input that is
+            given as an array is fed as it is, turned for a net that wants channels last.
         allow_missing: fill missing weights, from a fixed seed.
         most_bytes: of blobs of both nets that are held at once (256 MB); where the blobs of one
             input are more, the nets run several times, each time for a part of them.

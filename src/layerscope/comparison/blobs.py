@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Pair, align
@@ -25,6 +28,7 @@ from layerscope.comparison.result import (
 from layerscope.comparison.runs import Runs
 from layerscope.comparison.sources import named, sources
 from layerscope.errors import UsageError
+from layerscope.inputs import ARRAY_SUFFIXES
 from layerscope.measure.similarity import Similarity, Tally
 from layerscope.net import Blob, Net
 from layerscope.text import plural, printable, shape
@@ -45,8 +49,8 @@ def compare_blobs(  # noqa: PLR0913 - see `compare`
     progress: Progress | None,
 ) -> Comparison:
     """Hold the blobs of two nets against each other; see `compare`."""
-    feeding = Feeding(a, b, feed, apart=inputs_b is not None)
     given, notes = _given(inputs, inputs_b)
+    feeding = Feeding(a, b, feed, apart=inputs_b is not None, array=_is_array(given[0][0]))
     fed = feeding.both(*given[0])
     left, right = a.without(*_unfed(a, fed.a)), b.without(*_unfed(b, fed.b))
     items_a, items_b = blob_items(left), blob_items(right)
@@ -91,6 +95,15 @@ def _given(inputs: Any, inputs_b: Any) -> tuple[list[tuple[Any, Any]], list[str]
             " give as many for each, or one for B"
         )
     return list(zip(left, right, strict=True)), notes + more
+
+
+def _is_array(source: Any) -> bool:
+    """Whether an input is numbers that are fed as they are, and not an image."""
+    if isinstance(source, Mapping):
+        return all(map(_is_array, source.values()))
+    if isinstance(source, (str, PathLike)):
+        return Path(source).suffix.lower() in ARRAY_SUFFIXES
+    return isinstance(source, np.ndarray) and source.dtype != np.uint8
 
 
 def _unfed(net: Net, fed: Mapping[str, Any]) -> list[str]:

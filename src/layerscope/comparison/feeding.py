@@ -41,22 +41,26 @@ class Feeding:
 
     Attributes:
         way: "own": each prepares the image in its own way.  "same": one array goes into both,
-            turned where one net wants channels last.
+            turned where one net wants channels last.  See `layerscope.compare` for what is chosen
+            when nothing is asked for.
         leader: whose way of preparing counts when the way is "same": "A", or "B" where only B says
             how it wants its images.
         notes: what the user should know about it.
     """
 
-    def __init__(self, a: Net, b: Net, way: Feed | None, *, apart: bool = False) -> None:
+    def __init__(
+        self, a: Net, b: Net, way: Feed | None, *, apart: bool = False, array: bool = False
+    ) -> None:
         if way is not None and way not in FEEDS:
             raise UsageError(f"feed {quoted(way)} is unknown; possible: {', '.join(FEEDS)}")
         self._a, self._b = a, b
         self._inputs = _partners(a, b)
         p, q = a.preprocessing, b.preprocessing
-        guess = not p.stated or not q.stated
-        alike = _alike(p, q)
-        self.way: Feed = way or ("same" if guess and not alike and not apart else "own")
-        self.leader = "B" if self.way == "same" and q.stated and not p.stated else "A"
+        alike = array or _alike(p, q)  # what is given as an array is not prepared
+        guess = not alike and not (p.stated and q.stated)
+        turned = array and any(there != tuple(range(len(there))) for _, _, there, _ in self._inputs)
+        self.way: Feed = way or ("same" if (guess or turned) and not apart else "own")
+        self.leader = "B" if self.way == "same" and guess and q.stated else "A"
         self.notes = () if alike or not _takes_image(a) else (self._note(p, q),)
         if apart and self.way == "same":
             raise UsageError("two inputs are given, one for A and one for B: they are not the same")
@@ -108,12 +112,13 @@ def _partners(a: Net, b: Net) -> list[tuple[str, str, Axes, Axes]]:
     """
     left = [name for name in a.inputs if name not in a.optional]
     right = [name for name in b.inputs if name not in b.optional]
-    named = [(name, name) for name in left if name in right]
+    named = [(name, name) for name in a.inputs if name in b.inputs]
     rest_a = [name for name in left if name not in right]
     rest_b = [name for name in right if name not in left]
     found = []
     for x, y in (*named, *zip(rest_a, rest_b, strict=False)):
-        one, other = (1, *a.graph.shapes[x][1:]), (1, *b.graph.shapes[y][1:])
+        one, other = a.graph.shapes[x], b.graph.shapes[y]
+        one, other = (1, *one[1:]) if one else (), (1, *other[1:]) if other else ()
         there, back = axes(other, one), axes(one, other)
         if there is not None and back is not None and len(one) == len(other):
             found.append((x, y, there, back))
