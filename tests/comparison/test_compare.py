@@ -13,7 +13,9 @@ from PIL import Image
 
 import layerscope as ls
 from conftest import GOLDEN
+from layerscope.comparison.alignment import Pair
 from layerscope.comparison.result import Row
+from layerscope.comparison.runs import Runs
 from layerscope.demo import DEFINITION, WEIGHTS, images
 from layerscope.readers.caffe.write import write_caffemodel
 
@@ -264,6 +266,18 @@ def test_groups_give_what_one_run_gives(tmp_path: Path) -> None:
     steps: list[tuple[int, int, str]] = []
     ls.compare(a, b, images()["cat"], most_bytes=1, progress=lambda *step: steps.append(step))
     assert steps[0] == (0, 24, "data") and steps[-1] == (24, 24, "") and len(steps) == 25
+
+
+def test_groups_grow_with_the_batch() -> None:
+    net = opened(MINI)[0]
+    pairs = [Pair(i, i, "name") for i in range(len(net.blobs))]
+    per_image = (
+        sum(8 * int(np.prod(b.shape)) for b in net.blobs.values()) // net.graph.shapes["data"][0]
+    )
+    assert len(Runs(net, net, pairs, per_image).groups) == 1
+    assert len(Runs(net, net, pairs, per_image - 1).groups) == 2
+    assert len(Runs(net, net, pairs, per_image, batch=3).groups) >= 3
+    assert sum(len(group) for group in Runs(net, net, pairs, 1).groups) == len(pairs)
 
 
 def test_the_first_and_the_curve(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def compare_blobs(  # noqa: PLR0913 - see `compare`
     left, right = a.without(*_unfed(a, fed.a)), b.without(*_unfed(b, fed.b))
     items_a, items_b = blob_items(left), blob_items(right)
     found = checked(align(items_a, items_b, match), items_a, items_b, "blobs")
-    work = _Work(left, right, feeding, given, Runs(left, right, found.pairs, most_bytes))
+    runs = Runs(left, right, found.pairs, most_bytes, _batch(fed))
+    work = _Work(left, right, feeding, given, runs)
     states = work.measure(rule, progress)
     rows = {pair: state.row(pair, work, rule) for pair, state in states.items() if state.held}
 
@@ -95,6 +96,12 @@ def _given(inputs: Any, inputs_b: Any) -> tuple[list[tuple[Any, Any]], list[str]
             " give as many for each, or one for B"
         )
     return list(zip(left, right, strict=True)), notes + more
+
+
+def _batch(fed: Fedboth) -> int:
+    """How many images are fed at once, to the net that gets more."""
+    both = [*fed.a.values(), *fed.b.values()]
+    return max((each.array.shape[0] for each in both if each.array.ndim), default=1)
 
 
 def _is_array(source: Any) -> bool:
