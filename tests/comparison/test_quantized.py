@@ -9,7 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 import layerscope as ls
-from layerscope.comparison.quantized import codes_of
+from layerscope.comparison.quantized import codes_of, decoded_weights
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Graph, Layer, Net
 
@@ -101,3 +101,24 @@ def test_where_each_op_has_its_scale(op: str, inputs: list[str]) -> None:
 def test_a_scale_for_each_channel_is_left_as_it_is() -> None:
     per_channel = {"s": np.ones(3, np.float32), "z": np.zeros(3, np.int8)}
     assert not codes_of(net_of([CONV, CODED], {"w": WEIGHTS, **per_channel}, {"conv_quantized"}))
+
+
+def test_weights_in_codes_are_numbers() -> None:
+    codes = np.array([[[[10]], [[-20]]], [[[4]], [[0]]], [[[1]], [[127]]]], np.int8)
+    scale, zero = np.array([0.5, 2, 0.25], np.float32), np.array([0, 1, 0], np.int8)
+    wanted = [[[[5]], [[-10]]], [[[6]], [[-2]]], [[[0.25]], [[31.75]]]]
+    whole = [[[[4.5]], [[-10.5]]], [[[1.5]], [[-0.5]]], [[[0]], [[63]]]]
+    for node, expected, more in (
+        (helper.make_node("QLinearConv", ["a", "", "", "w", "s", "z", "", ""], ["y"]), wanted, {}),
+        (helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"], axis=0), wanted, {}),
+        (helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"]), whole,
+         {"s": np.array(0.5, np.float32), "z": np.array(1, np.int8)}),
+    ):  # fmt: skip
+        tensors = {"w": codes, "s": scale, "z": zero, **more}
+        found = decoded_weights(net_of([node], tensors, {"y"}))
+        np.testing.assert_allclose(found["w"], expected)
+    one_zero = {"w": codes, "s": scale, "z": np.array(1, np.int8)}
+    node = helper.make_node("DequantizeLinear", ["w", "s", "z"], ["y"], axis=0)
+    found = decoded_weights(net_of([node], one_zero, {"y"}))["w"]
+    np.testing.assert_allclose(found.ravel(), [4.5, -10.5, 6, -2, 0, 31.5])
+    assert not decoded_weights(FLOAT)

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Item
-from layerscope.comparison.quantized import codes_of
+from layerscope.comparison.quantized import codes_of, decoded_weights
 from layerscope.net import Blob, Layer, Net
 
 # ONNX ops that one net has where another has their like; an op that is not here is its own family.
@@ -57,14 +57,17 @@ def blob_items(net: Net) -> list[Item]:
 
 
 def param_items(net: Net) -> list[Weights]:
-    """Every param that has numbers of its own; shared ones count where they are first."""
-    found = []
+    """Every param that has numbers of its own; shared ones count where they are first.
+
+    Codes of a quantized net are given as the numbers that they mean.
+    """
+    found, decoded = [], decoded_weights(net)
     for layer in net.layers:
         for number, param in enumerate(layer.params):
             if not param.shared_with:
                 names = (f"{layer.name}/{number}",)
                 item = Item(param.name, param.shape, f"param {number}", names)
-                found.append(Weights(item, layer, param.array))
+                found.append(Weights(item, layer, decoded.get(param.name, param.array)))
     return found
 
 

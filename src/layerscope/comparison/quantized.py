@@ -77,3 +77,41 @@ def codes_of(net: Net) -> Mapping[str, Codes]:
         codes = Codes(float(scale.reshape(-1)[0]), point, point == lowest)
         found.update(dict.fromkeys(node.output, codes))
     return found
+
+
+# Where an op reads weights in codes, their scale and zero point, and the axis of the scales.
+_WEIGHTS = {
+    "DequantizeLinear": (0, 1, 2, 1),
+    "QLinearConv": (3, 4, 5, 0),
+    "QLinearMatMul": (3, 4, 5, -1),
+    "QGemm": (3, 4, 5, -1),
+}
+
+
+def decoded_weights(net: Net) -> Mapping[str, NDArray[Any]]:
+    """Name of a tensor to its numbers, float32, for those that are held in codes."""
+    found: dict[str, NDArray[Any]] = {}
+    tensors = net.graph.tensors
+    for node in net.graph.nodes:
+        *places, axis = _WEIGHTS.get(node.op_type, (0, 0, 0, 0))
+        names = [node.input[at] if at < len(node.input) else "" for at in places]
+        codes, scale, zero = (tensors.get(name) for name in names)
+        if node.op_type not in _WEIGHTS or codes is None or scale is None or names[0] in found:
+            continue
+        for attribute in node.attribute:
+            axis = int(attribute.i) if attribute.name == "axis" else axis
+        if scale.size not in (1, codes.shape[axis] if codes.ndim else 1):
+            continue  # scales of blocks
+        numbers = codes.astype(np.float32)
+        if zero is not None and zero.size in (1, scale.size):
+            numbers -= _along(zero, codes.ndim, axis)
+        found[names[0]] = numbers * _along(scale, codes.ndim, axis)
+    return found
+
+
+def _along(values: NDArray[Any], axes: int, axis: int) -> NDArray[Any]:
+    """One number, or one for each place of an axis, so that it broadcasts."""
+    dims = [1] * axes
+    if values.size > 1:
+        dims[axis] = values.size
+    return values.astype(np.float32).reshape(dims)
