@@ -122,3 +122,10 @@ def test_weights_in_codes_are_numbers() -> None:
     found = decoded_weights(net_of([node], one_zero, {"y"}))["w"]
     np.testing.assert_allclose(found.ravel(), [4.5, -10.5, 6, -2, 0, 31.5])
     assert not decoded_weights(FLOAT)
+    parts = {"w": codes, "s": scale, "z": zero, "xs": np.array(0.1, np.float32)}
+    node = helper.make_node("QLinearConv", ["a", "xs", "", "w", "s", "z", "", "", "b"], ["y"])
+    found = decoded_weights(net_of([node], {**parts, "b": np.array([10, 20, -8], np.int32)}, {"y"}))
+    np.testing.assert_allclose(found["b"], [0.5, 4, -0.2], rtol=1e-6)
+    bias = {"w": np.array([2, 4, 6], np.int32), "s": np.array([0.5], np.float32)}
+    node = helper.make_node("DequantizeLinear", ["w", "s"], ["y"])  # its axis, 1, does not exist
+    np.testing.assert_allclose(decoded_weights(net_of([node], bias, {"y"}))["w"], [1, 2, 3])

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Item
-from layerscope.comparison.quantized import codes_of, decoded_weights
+from layerscope.comparison.quantized import codes_of, decoded_weights, settings_of_codes
 from layerscope.net import Blob, Layer, Net
 
 # ONNX ops that one net has where another has their like; an op that is not here is its own family.
@@ -59,11 +59,13 @@ def blob_items(net: Net) -> list[Item]:
 def param_items(net: Net) -> list[Weights]:
     """Every param that has numbers of its own; shared ones count where they are first.
 
-    Codes of a quantized net are given as the numbers that they mean.
+    Codes of a quantized net are given as the numbers that they mean; their scales and zero points
+    are in that, and no params here.
     """
-    found, decoded = [], decoded_weights(net)
+    found, decoded, settings = [], decoded_weights(net), settings_of_codes(net)
     for layer in net.layers:
-        for number, param in enumerate(layer.params):
+        learned = [param for param in layer.params if param.name not in settings]
+        for number, param in enumerate(learned):
             if not param.shared_with:
                 names = (f"{layer.name}/{number}",)
                 item = Item(param.name, param.shape, f"param {number}", names)

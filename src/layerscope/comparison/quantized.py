@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import NodeProto
 
 from layerscope.net import Net
 
@@ -100,13 +101,36 @@ def decoded_weights(net: Net) -> Mapping[str, NDArray[Any]]:
             continue
         for attribute in node.attribute:
             axis = int(attribute.i) if attribute.name == "axis" else axis
-        if scale.size not in (1, codes.shape[axis] if codes.ndim else 1):
+        if scale.size > 1 and (axis >= codes.ndim or scale.size != codes.shape[axis]):
             continue  # scales of blocks
         numbers = codes.astype(np.float32)
         if zero is not None and zero.size in (1, scale.size):
             numbers -= _along(zero, codes.ndim, axis)
         found[names[0]] = numbers * _along(scale, codes.ndim, axis)
+        found.update(_bias(node, tensors))
     return found
+
+
+def _bias(node: NodeProto, tensors: Mapping[str, NDArray[Any] | None]) -> dict[str, NDArray[Any]]:
+    """A bias in codes has no scale of its own: that of the input times that of the weights."""
+    at = {"QLinearConv": 8, "QGemm": 6}.get(node.op_type, len(node.input))
+    if at >= len(node.input):
+        return {}
+    codes, one, other = (tensors.get(node.input[i]) for i in (at, 1, 4))
+    if codes is None or one is None or other is None or codes.dtype.kind == "f":
+        return {}
+    return {node.input[at]: (codes * one.astype(np.float64) * other).astype(np.float32)}
+
+
+def settings_of_codes(net: Net) -> frozenset[str]:
+    """The tensors that are scales and zero points: what codes mean, not what was learned."""
+    found = set()
+    for node in net.graph.nodes:
+        places = [*_PLACES.get(node.op_type, ()), *_WEIGHTS.get(node.op_type, ())[1:3]]
+        if node.op_type.startswith("QLinear") or node.op_type == "QGemm":
+            places += [1, 2] if node.op_type != "QLinearConcat" else []
+        found |= {node.input[at] for at in places if at < len(node.input) and node.input[at]}
+    return frozenset(found)
 
 
 def _along(values: NDArray[Any], axes: int, axis: int) -> NDArray[Any]:
