@@ -42,6 +42,7 @@ class Preprocessing:
         fit: "stretch" to the net's size, "crop" the middle, or "pad" with black.
         layout: the order of the blob's axes; "NHWC" is (N, H, W, C), as TensorFlow has it.
         source: where these settings come from, in words.
+        stated: whether the net or the user says so; if not, it is what such nets usually want.
     """
 
     channels: Channels = "BGR"
@@ -51,6 +52,7 @@ class Preprocessing:
     fit: Fit = "stretch"
     source: str = "default"
     layout: Layout = "NCHW"
+    stated: bool = True
 
     def __str__(self) -> str:
         parts = [f"{self.channels} 0-255"]

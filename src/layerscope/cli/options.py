@@ -90,6 +90,18 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def input_options(command: Command) -> Command:
+    """What goes in, how an image becomes the input, and what the classes are called."""
+    return _together(
+        [
+            click.option("--input", "inputs", multiple=True, metavar="NAME=FILE",
+                         callback=lambda _context, _option, given: parse_inputs(given),
+                         help="Image or array (.npy) for one of several inputs; once for each."),
+            image_options,
+        ]
+    )(command)  # fmt: skip
+
+
+def image_options(command: Command) -> Command:
     """How an image becomes the input, and what the classes are called."""
     return _together(
         [
@@ -107,9 +119,6 @@ def input_options(command: Command) -> Command:
                          help="Channel order that the net wants; BGR for Caffe nets unless given."),
             click.option("--fit", type=click.Choice(["stretch", "crop", "pad"]),
                          help="How the image gets the net's size; stretch unless given."),
-            click.option("--input", "inputs", multiple=True, metavar="NAME=FILE",
-                         callback=lambda _context, _option, given: parse_inputs(given),
-                         help="Image or array (.npy) for one of several inputs; once for each."),
             click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
                          help="Class names, one a line; labels.txt or synset_words.txt beside the"
                          " net is found by itself."),
@@ -148,7 +157,8 @@ def preprocessing(
         changes["fit"] = fit
     if not changes:
         return net
-    return replace(net, preprocessing=replace(how, **changes, source="as the options say"))
+    changes |= {"source": "as the options say", "stated": True}
+    return replace(net, preprocessing=replace(how, **changes))
 
 
 def parse_std(words: str) -> tuple[float, ...]:
@@ -264,14 +274,14 @@ def split_files(files: Sequence[str], what: str) -> tuple[str, str | None, str |
         return net, rest[0], rest[1]
     if not rest:
         return net, None, None
-    return (net, None, rest[0]) if _is_input(rest[0]) else (net, rest[0], None)
+    return (net, None, rest[0]) if is_input(rest[0]) else (net, rest[0], None)
 
 
 _INPUT_HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"P5", b"P6", b"\x93NUMPY",
                 b"PK\x03\x04")  # fmt: skip
 
 
-def _is_input(path: str) -> bool:
+def is_input(path: str) -> bool:
     """Whether a file is an image or an array, by its first bytes."""
     try:
         with Path(path).open("rb") as file:

@@ -41,10 +41,16 @@ def preprocessing(draft: Draft, shapes: Mapping[str, tuple[int, ...]]) -> Prepro
         return Preprocessing(channels, mean=middle, layout=layout, source=source)
     source = "the usual way of ONNX nets; the net does not say"
     if gray:
-        return Preprocessing(channels, scale=1 / 255, layout=layout, source=source)
+        return Preprocessing(channels, scale=1 / 255, layout=layout, source=source, stated=False)
     mean = tuple(255 * each for each in MEAN)
     return Preprocessing(
-        channels, mean=mean, scale=1 / 255, std=DEVIATION, layout=layout, source=source
+        channels,
+        mean=mean,
+        scale=1 / 255,
+        std=DEVIATION,
+        layout=layout,
+        source=source,
+        stated=False,
     )
 
 

@@ -12,16 +12,19 @@ export class Bars {
    * @param {Float32Array} values
    * @param {string} title
    * @param {string[]} names of the values, where they have any
+   * @param {number[]} [range] that the bars are drawn in; their own where it is left out
    */
-  constructor(stage, readout, values, title, names) {
+  constructor(stage, readout, values, title, names, range = []) {
     this.stage = stage;
     this.readout = readout;
     this.values = values;
     this.names = names;
     this.place = -1;
-    const finite = values.filter(Number.isFinite);
-    this.low = finite.reduce((a, b) => Math.min(a, b), 0);
-    this.high = finite.reduce((a, b) => Math.max(a, b), 0);
+    /** @type {(place: number) => void} what else is to follow the pointer */
+    this.follow = () => {};
+    const ends = range.length ? range : [...values.filter(Number.isFinite)];
+    this.low = ends.reduce((a, b) => Math.min(a, b), 0);
+    this.high = ends.reduce((a, b) => Math.max(a, b), 0);
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
@@ -37,9 +40,9 @@ export class Bars {
     this.columns = this.wide = 1;
     this.canvas.addEventListener("pointermove", (event) => {
       const x = event.clientX - this.canvas.getBoundingClientRect().left;
-      this.tell(Math.floor((Math.floor(x / this.wide) * values.length) / this.columns));
+      this.point(Math.floor((Math.floor(x / this.wide) * values.length) / this.columns));
     });
-    this.canvas.addEventListener("pointerleave", () => this.tell(-1));
+    this.canvas.addEventListener("pointerleave", () => this.point(-1));
   }
 
   /** @param {number} available pixels from left to right */
@@ -83,6 +86,12 @@ export class Bars {
     delete this.canvas.dataset.drawn;
   }
 
+  /** @param {number} place the value to tell here and in what follows; -1 for none */
+  point(place) {
+    this.tell(place);
+    this.follow(this.place);
+  }
+
   /** @param {number} place the value to tell; -1 for none */
   tell(place) {
     const { values, columns, wide, names } = this;
@@ -90,7 +99,8 @@ export class Bars {
     this.mark.hidden = this.place < 0;
     if (this.place < 0) {
       const shared = columns < values.length ? `, ${number(values.length / columns, 3)} to a column` : "";
-      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}`;
+      const ends = values.length ? `, drawn from ${number(this.low, 3)} to ${number(this.high, 3)}` : "";
+      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}${ends}`;
       return;
     }
     this.mark.style.left = `${Math.floor((this.place * columns) / values.length) * wide}px`;
@@ -103,6 +113,6 @@ export class Bars {
 
   /** @param {number} right @param {number} down */
   move(right, down) {
-    this.tell(Math.max(0, this.place + right + 10 * down));
+    this.point(Math.max(0, this.place + right + 10 * down));
   }
 }

@@ -7,7 +7,8 @@ import { measured, number } from "./words.js";
 /** @typedef {import("./tiles.js").Tiles} Tiles */
 /** @typedef {import("./tiles.js").Layout} Layout */
 /** @typedef {import("./tiles.js").Palettes} Palettes */
-/** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {{choice: import("./settings.js").Choice}} Settings the reader's, or in part fixed ones */
+/** @typedef {{place: number, y: number, x: number}} Unit a tile by its place, and a value in it */
 
 /**
  * @typedef {object} GridMeta
@@ -48,6 +49,10 @@ export class Grid {
     /** @type {number[]} */
     this.order = [];
     this.sorted = "";
+    /** @type {((sort: import("./tiles.js").Sort) => number[]) | null} another order than that of its own values */
+    this.orderBy = null;
+    /** @type {(unit: Unit | null) => void} what else is to follow the pointer */
+    this.follow = () => {};
     this.place = -1;
     this.visible = false;
     this.canvas = document.createElement("canvas");
@@ -85,7 +90,7 @@ export class Grid {
     this.visible = true;
     const tiles = (this.tiles ??= this.load());
     const { scale, color, sort } = this.settings.choice;
-    if (this.sorted !== sort) this.order = orderOf(tiles, sort);
+    if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
     this.canvas.width = size.width;
@@ -105,7 +110,7 @@ export class Grid {
     delete this.canvas.dataset.drawn;
   }
 
-  /** @param {{place: number, y: number, x: number} | null} unit what to tell the value of */
+  /** @param {Unit | null} unit what to tell the value of */
   say(unit) {
     const { tiles, meta, layout } = this;
     if (!tiles) return;
@@ -118,6 +123,12 @@ export class Grid {
       return;
     }
     this.readout.textContent = unitWords(tiles, meta, this.order[unit.place], unit.y, unit.x);
+  }
+
+  /** @param {Unit | null} unit what to mark and tell the value of */
+  point(unit) {
+    this.markPlace(unit ? unit.place : -1);
+    this.say(unit);
   }
 
   /** @param {number} place which tile of the grid has the mark; -1 for none */
@@ -141,6 +152,7 @@ export class Grid {
     const tile = this.order[this.place];
     const middle = { place: this.place, y: this.meta.height >> 1, x: this.meta.width >> 1 };
     this.say(middle);
+    this.follow(middle);
     this.canvas.setAttribute("aria-label", `${this.meta.title}; ${tileWords(this.meta, tile)}`);
   }
 
@@ -160,12 +172,13 @@ export class Grid {
     };
     this.canvas.addEventListener("pointermove", (event) => {
       const unit = under(event);
-      this.markPlace(unit ? unit.place : -1);
-      this.say(unit);
+      this.point(unit);
+      this.follow(unit);
     });
     this.canvas.addEventListener("pointerleave", () => {
       if (document.activeElement !== this.canvas) this.markPlace(-1);
       this.say(null);
+      this.follow(null);
     });
     this.canvas.addEventListener("click", (event) => {
       const unit = under(event);
