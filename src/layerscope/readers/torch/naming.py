@@ -1,0 +1,108 @@
+"""Names of layers: the module's path; for what no module stands for, the path and the function.
+
+`layer1.0.conv1` is a module, `layer1.0.add` what its block's `forward` does itself.  A module that
+is called again gives `layer1.0.relu:2`.  The blob that a layer writes has the layer's name.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a node comes from.
+
+    Attributes:
+        path: of the innermost module; "" for the module itself.
+        call: that module and which call of it.
+        step: which call of a function, in that module.
+        function: what that function is called.
+    """
+
+    path: str
+    call: str
+    step: str
+    function: str
+
+
+def origins(model: Any, program: Any) -> dict[str, Origin]:
+    """Node name to where it comes from, as the exporter noted it.
+
+    Args:
+        model: the exporter's model.
+        program: the exported program that it was made from.
+    """
+    steps = {node.name: node.meta for node in program.graph.nodes}
+    return {node.name: _origin(node, steps) for node in model.graph}
+
+
+def rename(
+    model: Any, found: Mapping[str, Origin], leaves: Container[str], taken: Iterable[str]
+) -> None:
+    """Name the nodes of an exported model, and their outputs, after the modules.
+
+    Args:
+        model: the exporter's model, changed in place.
+        found: where each node comes from, by its name.
+        leaves: the paths of the modules that hold no other ones.
+        taken: names that are in use: inputs and weights.
+    """
+    nodes = list(model.graph)
+    names = _names(nodes, [found[node.name] for node in nodes], leaves)
+    used, numbers = set(taken), Counter[str]()
+    for node, name in zip(nodes, names, strict=True):
+        unlike = name
+        while unlike in used:
+            numbers[name] += 1
+            unlike = f"{name}:{numbers[name] + 1}"
+        used.add(unlike)
+        node.name = unlike
+        node.metadata_props.clear()
+        for i, value in enumerate(node.outputs):
+            value.name = unlike if i == 0 else f"{unlike}/{i}"
+            used.add(value.name)
+
+
+def _origin(node: Any, steps: Mapping[str, Mapping[str, Any]]) -> Origin:
+    words = node.metadata_props.get(SCOPES, "")
+    scopes = ast.literal_eval(words) if words else []
+    meta = steps.get(scopes[-1] if scopes else "", {})
+    stack = list((meta.get("nn_module_stack") or {}).items())
+    call, (path, _) = stack[-1] if stack else ("", ("", ""))
+    step, function = meta.get("torch_fn") or ("", "")
+    # Of a function's name, "function.relu" or "method_descriptor.add", the last word.
+    return Origin(path, call, step, function.rpartition(".")[2].strip("_"))
+
+
+def _names(nodes: Sequence[Any], places: Sequence[Origin], leaves: Container[str]) -> list[str]:
+    """A name for each node, maybe the same for several."""
+    last_of_call = _last(nodes, [each.call for each in places])
+    last_of_step = _last(nodes, [f"{each.call} {each.step}" for each in places])
+    found = []
+    for i, (node, origin) in enumerate(zip(nodes, places, strict=True)):
+        if origin.path and origin.path in leaves and i in last_of_call:
+            found.append(origin.path)
+            continue
+        ends = i in last_of_step and origin.function.isidentifier()
+        word = origin.function if ends else node.op_type.lower()
+        found.append(f"{origin.path}.{word}" if origin.path else word)
+    return found
+
+
+def _last(nodes: Sequence[Any], groups: Sequence[str]) -> set[int]:
+    """Of each group of nodes the last one that is read from outside."""
+    group_of = {id(node): group for node, group in zip(nodes, groups, strict=True)}
+    found: dict[str, int] = {}
+    for i, (node, group) in enumerate(zip(nodes, groups, strict=True)):
+        readers = [use.node for value in node.outputs for use in value.uses()]
+        outside = any(group_of.get(id(reader)) != group for reader in readers)
+        if outside or any(value.is_graph_output() for value in node.outputs):
+            found[group] = i
+    return set(found.values())

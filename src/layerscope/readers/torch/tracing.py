@@ -1,0 +1,64 @@
+"""PyTorch's older exporter: it runs the module once and notes the ops.
+
+It also takes ops that the newer one does not translate.  It never sees a branch, so it is asked
+only after torch.export has followed the module without meeting one.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, cast
+
+from layerscope.readers.file import InputFile
+from layerscope.readers.onnx.draft import Draft
+from layerscope.readers.onnx.parse import parse
+from layerscope.readers.torch.example import Example, tensors_of
+from layerscope.text import printable
+
+OPSET = 18
+
+
+def traced(module: Any, example: Example) -> tuple[Draft, dict[str, tuple[int, ...]]]:
+    """The draft of a module and the shapes of its inputs, at the batch of the example."""
+    import torch
+
+    from layerscope.readers.torch.export import Memory
+
+    content = io.BytesIO()
+    torch.onnx.export(
+        module,
+        example.args,
+        content,
+        kwargs=example.kwargs,
+        dynamo=False,
+        training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms go into convolutions
+        do_constant_folding=False,
+        opset_version=OPSET,
+    )
+    name = type(module).__name__
+    draft = parse(cast(InputFile, Memory(name, content.getvalue())))
+    draft.name = printable(name)
+    for node in draft.nodes:
+        node.name = path_of(node.name)
+    fed = tensors_of([*example.args, *example.kwargs.values()])
+    shapes = {
+        each.name: tuple(tensor.shape) for each, tensor in zip(draft.inputs, fed, strict=True)
+    }
+    draft.notes.append("the batch is fixed: the module was traced")
+    return draft, shapes
+
+
+def path_of(scopes: str) -> str:
+    """A node's scopes as the module's path and the op.
+
+    >>> path_of("/layer1/layer1.0/conv1/Conv")
+    'layer1.0.conv1.conv'
+    """
+    *modules, op = scopes.strip("/").split("/")
+    path: list[str] = []
+    for each in modules:
+        if path and each.startswith(f"{path[-1]}."):
+            path[-1] = each
+        else:
+            path.append(each)
+    return ".".join([*path, op.lower()])
