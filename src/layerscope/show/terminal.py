@@ -28,7 +28,8 @@ def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: st
 def tables_text(found: Tables) -> str:
     """The two tables with their totals."""
     parts = [f"{printable(found.net)} ({found.format})", "", "activations"]
-    parts.append(aligned([(printable(r.blob, 60), shape(r.shape)) for r in found.activations]))
+    blobs = [(printable(r.blob, 60), shape(r.shape)) for r in found.activations]
+    parts.append(aligned(blobs) or "  none")
     replaced = [printable(name, 60) for row in found.activations for name in row.before]
     if replaced:
         parts.append(
@@ -43,17 +44,19 @@ def tables_text(found: Tables) -> str:
             " ".join(shape(each) for each in r.shapes),
             f"{r.weights:,} weights",
             size(r.bytes),
-            f"{count(r.multiply_adds)} multiply-adds",
+            f"{count(r.multiply_adds)} multiply-adds" if blobs else "",
             r.sharing,
         )
         for r in found.params
     ]
     parts.append(aligned(rows, right=(2, 3, 4)) if rows else "  none")
     totals = found.totals
+    weights = f"total: {totals.weights:,} weights ({size(totals.weight_bytes)})"
+    if not blobs:
+        return "\n".join([*parts, "", weights])
     parts += [
         "",
-        f"total: {totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        f" {count(totals.multiply_adds)} multiply-adds"
+        f"{weights}, {count(totals.multiply_adds)} multiply-adds"
         f"{' and' if found.for_batch else ','} {size(totals.activation_bytes)} of activations"
         f"{found.for_batch}",
     ]
