@@ -87,6 +87,11 @@ def _refuse(module: Any) -> None:
         ):
             what = "is quantized" if tensor.is_quantized else "has no numbers yet"
             raise UnsupportedError(f"param {quoted(path)} {what}, which is not read")
+        if tensor.dtype == torch.bfloat16:
+            raise UnsupportedError(
+                f"param {quoted(path)} is bfloat16, which ONNX Runtime does not compute with: open"
+                " copy.deepcopy(module).float()"
+            )
 
 
 def _finished(net: Net, draft: Draft, shapes: Mapping[str, tuple[int, ...]]) -> Net:

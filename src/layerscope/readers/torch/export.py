@@ -15,7 +15,7 @@ from layerscope.readers.file import InputFile
 from layerscope.readers.onnx.draft import Draft
 from layerscope.readers.onnx.parse import parse
 from layerscope.readers.torch.example import Example, example_of
-from layerscope.readers.torch.naming import origins, rename
+from layerscope.readers.torch.naming import Origins, rename
 from layerscope.readers.torch.state import evaluated, silence
 from layerscope.readers.torch.tidy import tidied
 from layerscope.readers.torch.translations import translations
@@ -39,16 +39,15 @@ def exported(module: Any, given: Any) -> tuple[Draft, Shapes]:
         UnsupportedError: it has no fixed graph, or holds an op that ONNX does not have.
     """
     example = example_of(module, given)
+    _check_call(module, example)
     with silence(), evaluated(module):
         try:
-            _check_call(module, example)
-            return _by_export(module, example)
-        except (UsageError, UnsupportedError):
-            raise
+            made, batch = _exported(module, example)
         except Exception as error:  # the exporters have no common base of their errors
             if _depends_on_numbers(error):
                 raise UnsupportedError(_branching(module, error)) from None
             return _by_tracing(module, example, error)
+        return _drafted(module, made, batch)
 
 
 def _check_call(module: Any, example: Example) -> None:
@@ -63,7 +62,8 @@ def _check_call(module: Any, example: Example) -> None:
 # --- torch.export ---
 
 
-def _by_export(module: Any, example: Example) -> tuple[Draft, Shapes]:
+def _exported(module: Any, example: Example) -> tuple[Any, int]:
+    """The exporter's model, and the example's batch, or 0 where the batch cannot be free."""
     import torch
 
     program, batch = _program(module, example)
@@ -74,18 +74,41 @@ def _by_export(module: Any, example: Example) -> tuple[Draft, Shapes]:
         verbose=False,
         custom_translation_table=translations(),
     )
-    own = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    return made, batch
+
+
+def _drafted(module: Any, made: Any, batch: int) -> tuple[Draft, Shapes]:
+    """The draft of the exporter's model, tidied and with the module's names."""
     model = made.model
-    found = origins(model, made.exported_program)
-    tidied(model, found, own)
+    own = _own_names(module, model)
+    origins = Origins(made.exported_program)
+    tidied(model, origins, own)
     inputs = [value.name for value in model.graph.inputs]
-    leaves = {path for path, part in module.named_modules() if not any(part.children())}
-    rename(model, found, leaves, [*inputs, *model.graph.initializers])
+    leaves = {path for path, part in module.named_modules() if _is_leaf(part)}
+    rename(model, origins, leaves, [*inputs, *model.graph.initializers])
     draft = _draft(type(module).__name__, model)
     shapes = {each.name: _shape(each.dims, batch) for each in draft.inputs}
     if not batch:
         draft.notes.append("the batch is fixed: the module does not allow another one")
     return draft, shapes
+
+
+def _is_leaf(part: Any) -> bool:
+    """Whether a module holds no other ones, but for what computes its weights."""
+    return all(name == "parametrizations" for name, _ in part.named_children())
+
+
+def _own_names(module: Any, model: Any) -> set[str]:
+    """The names of params and buffers; one that parts share gets the name that it has first."""
+    names: set[str] = set()
+    for listed in (module.named_parameters, module.named_buffers):
+        first = {id(tensor): name for name, tensor in listed()}
+        for name, tensor in listed(remove_duplicate=False):
+            value = model.graph.initializers.get(name)
+            if value is not None and first[id(tensor)] not in model.graph.initializers:
+                value.name = first[id(tensor)]
+        names.update(first.values())
+    return names
 
 
 def _program(module: Any, example: Example) -> tuple[Any, int]:
@@ -105,8 +128,8 @@ def _program(module: Any, example: Example) -> tuple[Any, int]:
             if sizes and not any(isinstance(size, int) for size in sizes):
                 return program, example.batch
         except Exception as error:
-            if _depends_on_numbers(error) and "torch.export" not in str(type(error)):
-                raise
+            if _depends_on_numbers(error):
+                raise  # at a fixed batch it would be the same
     fixed = torch.export.export(module, example.args, example.kwargs, strict=False)
     return fixed, 0
 
@@ -208,7 +231,9 @@ def _user_frame(error: BaseException) -> tuple[str, int, str, Any] | None:
         file = frame.f_code.co_filename
         inside = file.startswith((library, own, "<")) or "/onnxscript/" in file
         if not inside and "contextlib" not in file:
-            found = (file, line, frame.f_code.co_name, frame.f_locals.get("self"))
+            first = frame.f_code.co_varnames[:1]  # what is mostly called self
+            owner = frame.f_locals.get(first[0]) if first else None
+            found = (file, line, frame.f_code.co_name, owner)
     return found
 
 

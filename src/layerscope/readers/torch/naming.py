@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SCOPES = "pkg.torch.onnx.name_scopes"
+_NOWHERE = "_empty_nn_module_stack"  # what torch.export notes for sizes of the input
 
 
 @dataclass(frozen=True)
@@ -32,30 +33,34 @@ class Origin:
     function: str
 
 
-def origins(model: Any, program: Any) -> dict[str, Origin]:
-    """Node name to where it comes from, as the exporter noted it.
+class Origins:
+    """Where the nodes of an exported model come from, as the exporter noted it.
 
     Args:
-        model: the exporter's model.
-        program: the exported program that it was made from.
+        program: the exported program that the model was made from.
     """
-    steps = {node.name: node.meta for node in program.graph.nodes}
-    return {node.name: _origin(node, steps) for node in model.graph}
+
+    def __init__(self, program: Any) -> None:
+        self._steps = {node.name: node.meta for node in program.graph.nodes}
+
+    def of(self, node: Any) -> Origin:
+        """Where a node comes from; an origin of empty names where nothing is noted."""
+        return _origin(node, self._steps)
 
 
 def rename(
-    model: Any, found: Mapping[str, Origin], leaves: Container[str], taken: Iterable[str]
+    model: Any, origins: Origins, leaves: Container[str], taken: Iterable[str]
 ) -> None:
     """Name the nodes of an exported model, and their outputs, after the modules.
 
     Args:
         model: the exporter's model, changed in place.
-        found: where each node comes from, by its name.
+        origins: where each node comes from.
         leaves: the paths of the modules that hold no other ones.
         taken: names that are in use: inputs and weights.
     """
     nodes = list(model.graph)
-    names = _names(nodes, [found[node.name] for node in nodes], leaves)
+    names = _names(nodes, [origins.of(node) for node in nodes], leaves)
     used, numbers = set(taken), Counter[str]()
     for node, name in zip(nodes, names, strict=True):
         unlike = name
@@ -76,6 +81,8 @@ def _origin(node: Any, steps: Mapping[str, Mapping[str, Any]]) -> Origin:
     meta = steps.get(scopes[-1] if scopes else "", {})
     stack = list((meta.get("nn_module_stack") or {}).items())
     call, (path, _) = stack[-1] if stack else ("", ("", ""))
+    if path.startswith(_NOWHERE):
+        call = path = ""
     step, function = meta.get("torch_fn") or ("", "")
     # Of a function's name, "function.relu" or "method_descriptor.add", the last word.
     return Origin(path, call, step, function.rpartition(".")[2].strip("_"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 _TABLES = ("_parameters", "_buffers", "_modules")
@@ -41,11 +42,16 @@ def evaluated(module: Any) -> Iterator[None]:
 
 @contextmanager
 def silence() -> Iterator[list[Any]]:
-    """No log lines and no warnings of the exporter; gives the list that warnings go into."""
+    """No log lines, prints and warnings of the exporter; gives the list that warnings go into."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        quiet = io.StringIO()
+        with (
+            redirect_stdout(quiet),
+            redirect_stderr(quiet),
+            warnings.catch_warnings(record=True) as caught,
+        ):
             warnings.simplefilter("always")
             yield caught
     finally:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 
-from layerscope.readers.torch.naming import Origin
+from layerscope.readers.torch.naming import Origins
 
 _HIDDEN = "layerscope.kept"  # a domain that the folder does not know, and so leaves alone
 _MOST_ZEROS = 1_000_000
 
 
-def tidied(model: Any, found: Mapping[str, Origin], own: Container[str]) -> None:
+def tidied(model: Any, origins: Origins, own: Container[str]) -> None:
     """Fold, then drop what nothing reads.
 
     Args:
         model: the exporter's model, changed in place.  Its batch norms stay beside their
             convolutions, which the exporter's own optimizer would not allow.
-        found: where each node comes from, by its name.
+        origins: where each node comes from.
         own: the names of the module's params and buffers.
     """
     from onnx_ir.passes.common import RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants_ir
 
     for node in model.graph:  # what a dropout leaves when testing, which the folder would drop
-        if node.op_type == "Identity" and "dropout" in found[node.name].function:
+        if node.op_type == "Identity" and "dropout" in origins.of(node).function:
             node.op_type, node.domain = "Dropout", _HIDDEN
     fold_constants_ir(model)
     for node in model.graph:

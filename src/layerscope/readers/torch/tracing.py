@@ -6,6 +6,7 @@ only after torch.export has followed the module without meeting one.
 
 from __future__ import annotations
 
+import inspect
 import io
 from typing import Any, cast
 
@@ -25,11 +26,16 @@ def traced(module: Any, example: Example) -> tuple[Draft, dict[str, tuple[int, .
     from layerscope.readers.torch.export import Memory
 
     content = io.BytesIO()
+    bound = inspect.signature(module.forward).bind(*example.args, **example.kwargs).arguments
+    plain = all(isinstance(each, torch.Tensor) for each in bound.values())
+    if hasattr(torch._C, "_jit_set_onnx_log_enabled"):
+        torch._C._jit_set_onnx_log_enabled(False)  # it would print the graph that it fails at
     torch.onnx.export(
         module,
         example.args,
         content,
         kwargs=example.kwargs,
+        input_names=list(bound) if plain else None,
         dynamo=False,
         training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms go into convolutions
         do_constant_folding=False,

@@ -21,6 +21,8 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         aten.adaptive_avg_pool1d.default: _adaptive_average,
         aten.adaptive_avg_pool2d.default: _adaptive_average,
         aten.adaptive_avg_pool3d.default: _adaptive_average,
+        aten.adaptive_max_pool2d.default: _adaptive_maximum,
+        aten.group_norm.default: _group_norm,
     }
 
 
@@ -47,6 +49,19 @@ def _adaptive_average(self, output_size: Sequence[int]):  # type: ignore[no-unty
     raise NotImplementedError(f"adaptive pooling of {sizes} to {list(output_size)}")
 
 
+def _adaptive_maximum(self, output_size: Sequence[int]):  # type: ignore[no-untyped-def]
+    """The largest of one window for each place, and its place in the map; windows of one size."""
+    from onnxscript import opset18 as op
+
+    sizes = [int(each) for each in self.shape[-2:]]
+    if any(size % out for size, out in zip(sizes, output_size, strict=True)):
+        raise NotImplementedError(f"adaptive maximum of {sizes} to {list(output_size)}")
+    windows = [size // out for size, out in zip(sizes, output_size, strict=True)]
+    values, places = op.MaxPool(self, kernel_shape=windows, strides=windows)
+    # ONNX counts places through all maps, PyTorch within each.
+    return values, op.Mod(places, op.Constant(value_int=sizes[0] * sizes[1]))
+
+
 def _windows(size: int, out: int) -> NDArray[np.float64]:
     """The matrix (out, size) that takes the means of PyTorch's adaptive windows."""
     matrix = np.zeros((out, size))
@@ -62,3 +77,25 @@ def _constant(matrix: NDArray[np.float64], like: Any) -> Any:
 
     return op.Constant(value=numpy_helper.from_array(matrix.astype(like.dtype.numpy())))
 
+
+
+def _group_norm(  # type: ignore[no-untyped-def]
+    input, num_groups: int, weight=None, bias=None, eps: float = 1e-05, cudnn_enabled: bool = True
+):
+    """Each group of channels to mean 0 and deviation 1, then weight and bias of each channel.
+
+    ONNX has the op from opset 21 on; before that a group is a channel of an InstanceNormalization.
+    """
+    from onnxscript import opset18 as op
+
+    channels, *space = (int(each) for each in input.shape[1:])
+    ones, zeros = (_constant(np.full(num_groups, each), input) for each in (1.0, 0.0))
+    grouped = op.Reshape(input, op.Constant(value_ints=[0, num_groups, -1]))
+    normal = op.InstanceNormalization(grouped, ones, zeros, epsilon=eps)
+    found = op.Reshape(normal, op.Constant(value_ints=[-1, channels, *space]))
+    column = [channels] + [1] * len(space)
+    if weight is not None:
+        found = op.Mul(found, op.Reshape(weight, op.Constant(value_ints=column)))
+    if bias is not None:
+        found = op.Add(found, op.Reshape(bias, op.Constant(value_ints=column)))
+    return found
