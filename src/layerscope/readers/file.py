@@ -33,6 +33,7 @@ _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
 _ONNX_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _ONNX_GRAPH = 7
 _ONNX_MARKS = {1, _ONNX_GRAPH}  # ir_version and graph, which a caffemodel never has in this form
+_CAFFE_FIELDS = {(1, 2), (4, 0), (7, 0), (100, 2)}  # name, input_dim, debug_info, layer
 _CAFFE_SUFFIXES = (".prototxt", ".caffemodel", ".binaryproto")
 _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<script", b"<!--")
 
@@ -141,7 +142,7 @@ def _is_onnx(view: memoryview, suffix: str) -> bool:
         tag, at = _varint(view, at)
         number, wire = tag >> 3, tag & 7
         if _ONNX_FIELDS.get(number) != wire:
-            return not seen and suffix.lower() == ".onnx"
+            return (number, wire) not in _CAFFE_FIELDS and suffix.lower() == ".onnx"
         seen |= _ONNX_MARKS & {number}
         length, at = _varint(view, at)
         at += length if wire else 0

@@ -42,7 +42,9 @@ def model(
         given,
         [helper.make_empty_tensor_value_info(o) for o in outputs.split()],
         [
-            array if isinstance(array, TensorProto) else numpy_helper.from_array(np.asarray(array), key)
+            array
+            if isinstance(array, TensorProto)
+            else numpy_helper.from_array(np.asarray(array), key)
             for key, array in (tensors or {}).items()
         ],
     )

@@ -19,7 +19,9 @@ X = (2, 3, 5, 7)
 I64 = np.int64
 
 
-def one(kind: str, opset: int, dims: Any = X, tensors: Any = None, more: str = "", **attributes: Any) -> Any:
+def one(
+    kind: str, opset: int, dims: Any = X, tensors: Any = None, more: str = "", **attributes: Any
+) -> Any:
     """A model of one node that reads x and then `more`."""
     top = "y z" if kind in ("Split", "TopK") else "y"
     made = node(kind, f"x {more}", top, name="n", **attributes)

@@ -17,7 +17,7 @@ from layerscope.readers.file import InputFile
 from layerscope.readers.onnx.build import fold_repeated, to_net
 from layerscope.readers.onnx.draft import Draft, Input
 from layerscope.readers.onnx.feeding import preprocessing
-from layerscope.readers.onnx.functions import written_out
+from layerscope.readers.onnx.functions import function_opsets, written_out
 from layerscope.readers.onnx.parse import parse
 from layerscope.readers.onnx.shapes import BY_NUMBERS, Known, element_name, inferred
 from layerscope.readers.onnx.signature import input_shapes
@@ -50,11 +50,15 @@ def build(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
     shapes, free_batch = input_shapes(draft, asked)
     made = draft.copy()
     _check_order(made)
-    if made.opset < OPSET or any(made.functions):
-        before = inferred(made, shapes)
-        upgraded(made, before.shapes, before.types)
+    if made.functions:
+        # Before anything infers shapes: that would follow functions that call each other twice.
+        if function_opsets(made) != {made.opset}:
+            upgraded(made, {}, {})
         written_out(made)
         _check_order(made)
+    if made.opset < OPSET:
+        before = inferred(made, shapes)
+        upgraded(made, before.shapes, before.types)
     _feed_what_numpy_holds(made)
     known = inferred(made, shapes)
     try_out_known(made, shapes, known)

@@ -22,8 +22,7 @@ from layerscope.readers.onnx.catalogue import (
     param_inputs,
     summary,
 )
-from layerscope.readers.onnx.draft import Draft
-from layerscope.readers.onnx.parse import OWN_DOMAINS
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
 from layerscope.readers.onnx.scopes import layer_names
 from layerscope.readers.onnx.shapes import Known, element_name
 from layerscope.readers.onnx.wiring import label
@@ -217,7 +216,7 @@ class NetBuilder:
                 if array.dtype.kind in "OSUc" or name in found:
                     continue
                 owner = self._owners.setdefault(name, layer)
-                shared = "" if owner == layer else name
+                shared = "" if owner == layer else owner
                 found[name] = Param(name, array.shape, _plain(array), shared_with=shared)
         return tuple(found.values())
 

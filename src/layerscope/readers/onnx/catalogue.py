@@ -10,7 +10,8 @@ from typing import Any
 from onnx import NodeProto, defs
 
 from layerscope.readers.onnx.attributes import attribute
-from layerscope.readers.onnx.parse import OWN_DOMAINS
+from layerscope.readers.onnx.draft import OWN_DOMAINS
+from layerscope.readers.onnx.shapes import element_name
 from layerscope.text import count, plural, printable, times
 
 # Caffe's layer families, which give the colours of the diagram.
@@ -47,11 +48,14 @@ _SETTINGS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (1,), "Col2Im": (1, 2), "Shape": (0,), "SplitToSequence": (1,),
 }  # fmt: skip
 _REDUCE = "Reduce"
+# Ops whose weights are the fourth input, behind the scale and zero point of the first.
+QUANTIZED = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
 # Ops that compute with two arrays: one number of theirs is a setting, more are weights.
 _ARITHMETIC = frozenset(
     "Add Sub Mul Div Pow Max Min Sum Mean Mod And Or Xor Equal Greater Less GreaterOrEqual"
     " LessOrEqual Where Concat".split()
 )
+_TYPES = ("to", "dtype", "output_dtype")  # attributes that name an element type
 _SIGNS = {"Add": "plus", "Sub": "minus", "Mul": "times", "Div": "divided by", "Pow": "to the power"}
 
 
@@ -84,6 +88,9 @@ def param_inputs(node: NodeProto, facts: Facts) -> list[str]:
     if node.op_type.startswith(_REDUCE):
         return []
     settings = _SETTINGS.get(node.op_type, ())
+    if node.op_type in QUANTIZED:  # the weights first, then the scales and zero points
+        order = (*range(3, len(node.input)), *range(3))
+        return list(dict.fromkeys(node.input[i] for i in order if node.input[i:]))
     names = [name for i, name in enumerate(node.input) if name and i not in settings]
     if node.op_type in _ARITHMETIC:
         names = [n for n in names if facts.tensors.get(n) is None or facts.tensors[n].size > 1]
@@ -115,7 +122,14 @@ def known_ops(domain: str, opset: int) -> list[str]:
 
 
 def summary(node: NodeProto, facts: Facts) -> str:
-    """What a node does, in one line with its settings."""
+    """What a node does, in one line with its settings; nothing where those make no sense."""
+    try:
+        return _summary(node, facts)
+    except (TypeError, ValueError, IndexError):  # of an op whose attributes are not checked
+        return ""
+
+
+def _summary(node: NodeProto, facts: Facts) -> str:
     kind = node.op_type
     if kind in ("Conv", "ConvTranspose", "FusedConv", "QLinearConv", "ConvInteger"):
         return _convolution(node, facts)
@@ -124,7 +138,15 @@ def summary(node: NodeProto, facts: Facts) -> str:
         return ", ".join(
             [f"{verb} of {times(attribute(node, 'kernel_shape', []))}", *_window(node)]
         )
-    if kind in ("Gemm", "MatMul", "QLinearMatMul", "MatMulInteger"):
+    if kind in (
+        "Gemm",
+        "MatMul",
+        "QLinearMatMul",
+        "MatMulInteger",
+        "QGemm",
+        "FusedMatMul",
+        "FusedGemm",
+    ):
         return _product(node, facts)
     if kind in _SIGNS and len(node.input) == 2:
         return _arithmetic(node, facts)
@@ -133,7 +155,7 @@ def summary(node: NodeProto, facts: Facts) -> str:
 
 
 def _convolution(node: NodeProto, facts: Facts) -> str:
-    index = 3 if node.op_type == "QLinearConv" else 1
+    index = 3 if node.op_type in QUANTIZED else 1
     dims = facts.dims(node, index)
     group = int(attribute(node, "group", 1))
     parts = []
@@ -168,7 +190,7 @@ def _window(node: NodeProto) -> list[str]:
 
 
 def _product(node: NodeProto, facts: Facts) -> str:
-    second = facts.dims(node, 3 if node.op_type == "QLinearMatMul" else 1)
+    second = facts.dims(node, 3 if node.op_type in QUANTIZED else 1)
     if len(second) != 2:
         return ""
     rows, columns = reversed(second) if attribute(node, "transB", 0) else second
@@ -223,7 +245,9 @@ def _attributes(node: NodeProto) -> list[str]:
             inner = len(each.g.node) or sum(len(g.node) for g in each.graphs)
             parts.append(f"{printable(each.name, 30)} of {plural(inner, 'node')}")
         elif not (each.HasField("t") or each.tensors or each.HasField("sparse_tensor")):
-            parts.append(f"{printable(each.name, 30)} {_value(attribute(node, each.name))}")
+            value = attribute(node, each.name)
+            words = element_name(value) if each.name in _TYPES else _value(value)
+            parts.append(f"{printable(each.name, 30)} {words}")
     return parts[:6]
 
 

@@ -19,6 +19,7 @@ from onnx import (
     numpy_helper,
 )
 
+OWN_DOMAINS = ("", "ai.onnx")  # of ONNX's own ops
 SMALL = 1024  # bytes: such arrays go along where shapes are inferred from numbers
 
 Dims = tuple[int | str | None, ...]  # a name for an axis that is free, None for a nameless one
@@ -103,9 +104,7 @@ class Draft:
             graph.initializer.append(tensor_proto(name, array, self.elements[name]))
         imports = [helper.make_opsetid("", self.opset)]
         imports += [helper.make_opsetid(*each) for each in self.domains.items()]
-        return helper.make_model(
-            graph, opset_imports=imports, ir_version=self.ir_version, functions=self.functions
-        )
+        return helper.make_model(graph, opset_imports=imports, ir_version=self.ir_version)
 
     def large(self) -> dict[str, NDArray[Any]]:
         """The arrays that `model` only declares."""

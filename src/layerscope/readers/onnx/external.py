@@ -120,6 +120,6 @@ class Folder:
 
 
 def _whole(words: str, key: str, what: str) -> int:
-    if not (words.isascii() and words.isdigit() and len(words) < 19):
+    if not (words.isascii() and words.isdigit() and len(words) < 20):
         raise ReadError(f"{what}: {key} {quoted(words)} of its external data is no number of bytes")
     return int(words)

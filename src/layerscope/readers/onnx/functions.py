@@ -8,11 +8,11 @@ from copy import deepcopy
 from onnx import AttributeProto, FunctionProto, NodeProto
 
 from layerscope.errors import LimitError, ReadError
-from layerscope.readers.onnx.draft import Draft
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
 from layerscope.readers.onnx.wiring import label
 from layerscope.text import quoted
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 MAX_DEPTH = 32
 
 Key = tuple[str, str, str]
@@ -31,11 +31,21 @@ def written_out(draft: Draft) -> None:
     draft.nodes = writer.expanded(draft.nodes)
     for function in draft.functions:
         for entry in function.opset_import:
-            if entry.domain not in ("", "ai.onnx"):
+            if entry.domain not in OWN_DOMAINS:
                 draft.domains.setdefault(entry.domain, entry.version)
     for key in writer.known:
         draft.domains.pop(key[0], None)
     draft.functions = []
+
+
+def function_opsets(draft: Draft) -> set[int]:
+    """The versions of ONNX's own ops that the file's functions are written in."""
+    return {
+        entry.version
+        for function in draft.functions
+        for entry in function.opset_import
+        if entry.domain in OWN_DOMAINS
+    } or {draft.opset}
 
 
 class _Writer:

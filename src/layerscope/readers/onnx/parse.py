@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import (
-    AttributeProto,
-    FunctionProto,
     GraphProto,
     ModelProto,
     NodeProto,
@@ -19,10 +16,11 @@ from onnx import (
     ValueInfoProto,
 )
 
-from layerscope.errors import LimitError, ReadError, UnsupportedError
+from layerscope.errors import ReadError, UnsupportedError
 from layerscope.readers.file import InputFile
-from layerscope.readers.onnx.draft import Dims, Draft, Input
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Dims, Draft, Input
 from layerscope.readers.onnx.external import Folder
+from layerscope.readers.onnx.soundness import check_names, check_nodes
 from layerscope.readers.onnx.tensors import array_of
 from layerscope.readers.onnx.wire import Parts
 from layerscope.text import printable, quoted
@@ -30,9 +28,6 @@ from layerscope.text import printable, quoted
 OLDEST, NEWEST = 6, 28
 NEWEST_IR = 14
 _ELEMENTS = frozenset(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
-MAX_NESTING = 16  # graphs inside nodes inside graphs
-MAX_NODES = 200_000
-OWN_DOMAINS = ("", "ai.onnx")
 # What exporters call every graph.
 _NAMELESS = {
     "", "main", "main_graph", "graph", "model", "net", "torch-jit-export", "torch_jit",
@@ -51,13 +46,14 @@ def parse(file: InputFile) -> Draft:
     model, parts = _decoded(file)
     if not model.HasField("graph"):
         raise ReadError(f"{file.name}: an ONNX file without a graph")
-    opset, domains = _opsets(model, file.name)
     graph = model.graph
+    check_names(model, file.name)
+    opset, domains = _opsets(model, file.name)
     if graph.sparse_initializer:
         name = graph.sparse_initializer[0].values.name
         raise UnsupportedError(f"{file.name}: sparse weights ({quoted(name)}) are not read")
     tensors, elements = _tensors(graph, parts, Folder(file.path))
-    _check_nodes(graph, model.functions, file.name)
+    check_nodes(graph, model.functions, file.name, opset)
     nodes = _with_constants_as_tensors(graph.node, tensors, elements)
     return Draft(
         name=printable(file.path.stem if graph.name.lower() in _NAMELESS else graph.name),
@@ -71,7 +67,7 @@ def parse(file: InputFile) -> Draft:
         ir_version=max(8, min(model.ir_version, NEWEST_IR)),
         domains=domains,
         functions=list(model.functions),
-        metadata={each.key: each.value for each in model.metadata_props},
+        metadata={str(each.key): str(each.value) for each in model.metadata_props},
     )
 
 
@@ -144,42 +140,6 @@ def dims_of(info: ValueInfoProto) -> Dims:
         else d.dim_param or None
         for i, d in enumerate(dims)
     )
-
-
-def _check_nodes(graph: GraphProto, functions: Iterable[FunctionProto], name: str) -> None:
-    """Refuse what no real net has: too many nodes, graphs nested too deep."""
-    count = 0
-    level: list[tuple[GraphProto | FunctionProto, int]] = [(graph, 0)]
-    level += [(each, 0) for each in functions]
-    while level:
-        inner, depth = level.pop()
-        if depth > MAX_NESTING:
-            raise LimitError(f"{name}: graphs nested deeper than {MAX_NESTING}")
-        count += len(inner.node)
-        if count > MAX_NODES:
-            raise LimitError(f"{name}: more than {MAX_NODES:,} nodes")
-        for node in inner.node:
-            for attribute in node.attribute:
-                refuse_external(attribute, node)
-                if attribute.HasField("g"):
-                    level.append((attribute.g, depth + 1))
-                level += [(each, depth + 1) for each in attribute.graphs]
-        if depth and isinstance(inner, GraphProto):
-            for tensor in inner.initializer:
-                if tensor.data_location == TensorProto.EXTERNAL:
-                    array_of(tensor, None)
-
-
-def refuse_external(attribute: AttributeProto, node: NodeProto) -> None:
-    """External data inside a node would be opened by the runtime, unseen by us."""
-    held = [attribute.t, *attribute.tensors, attribute.sparse_tensor.values]
-    held += [attribute.sparse_tensor.indices]
-    for tensor in held:
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise ReadError(
-                f"node {quoted(node.name or node.op_type)}: external data inside a node, which is"
-                " not read"
-            )
 
 
 def _with_constants_as_tensors(

@@ -33,7 +33,7 @@ def layer_names(nodes: Sequence[NodeProto], taken: Iterable[str] = ()) -> list[s
 def _scope(node: NodeProto) -> tuple[str, str]:
     """The module that a node belongs to and its step there; empty where nothing is noted."""
     words = next((each.value for each in node.metadata_props if each.key == SCOPES), "")
-    if not words or len(words) > MAX_SCOPES:
+    if not words or not isinstance(words, str) or len(words) > MAX_SCOPES:
         return "", ""
     try:
         found = ast.literal_eval(words)

@@ -16,6 +16,8 @@ from layerscope.readers.onnx.signature import axis_sizes
 from layerscope.text import quoted, shape
 
 MAX_NUMBERS = 2**40  # of one value
+MOST_FOLLOWED = 100_000  # numbers in a list that inference follows
+_GROWING = frozenset({"ConstantOfShape", "Range", "Expand", "Tile", "OneHot", "Pad", "Resize"})
 # Ops whose output's size depends on the numbers that are fed.
 BY_NUMBERS = frozenset(
     {"NonZero", "NonMaxSuppression", "Unique", "Compress", "Range", "StringSplit"}
@@ -61,12 +63,9 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
     for name, array in draft.tensors.items():
         known.shapes[name], known.types[name] = array.shape, draft.elements[name]
     model = draft.model(inputs, draft.outputs)
-    try:
-        found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        found = model.graph  # the file's own words and the try-out run remain
-    for info in (*found.value_info, *found.output):
-        _note(known, info)
+    _infer(known, model, follow_numbers=False)
+    if known.missing(draft) and _numbers_stay_few(draft, known):
+        _infer(known, model, follow_numbers=True)
     _as_the_file_says(known, draft, inputs)
     for name, dims in known.shapes.items():
         if prod(dims) > MAX_NUMBERS:
@@ -74,6 +73,36 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
                 f"value {quoted(name)} would be {shape(dims)}: more than any machine holds"
             )
     return known
+
+
+def _infer(known: Known, model: onnx.ModelProto, *, follow_numbers: bool) -> None:
+    """Note what ONNX's inference finds; `follow_numbers` computes shapes that ops compute."""
+    try:
+        found = onnx.shape_inference.infer_shapes(model, data_prop=follow_numbers).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return  # the file's own words and the try-out run remain
+    for info in (*found.value_info, *found.output):
+        _note(known, info)
+
+
+def _numbers_stay_few(draft: Draft, known: Known) -> bool:
+    """Whether the lists of numbers that inference would follow have a bound.
+
+    It follows them without any, so that a file of 200 bytes could fill the memory.
+    """
+    most = {name: dims[0] if len(dims) == 1 else 1 for name, dims in known.shapes.items()}
+    for node in draft.nodes:
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            return False
+        sizes = [most.get(name, 1) for name in node.input if name]
+        bound = sum(sizes) if node.op_type == "Concat" else max(sizes, default=1)
+        for name in filter(None, node.output):
+            if name not in known.shapes and node.op_type in _GROWING:
+                return False
+            bound = most.setdefault(name, bound)
+            if bound > MOST_FOLLOWED and len(known.shapes.get(name, (0,))) == 1:
+                return False
+    return True
 
 
 def _note(known: Known, info: ValueInfoProto) -> None:

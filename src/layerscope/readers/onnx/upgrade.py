@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
+from layerscope.errors import ReadError
 from layerscope.net import OPSET
-from layerscope.readers.onnx.draft import Draft
-from layerscope.readers.onnx.forms import FORMS
-from layerscope.readers.onnx.parse import OWN_DOMAINS
+from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
+from layerscope.readers.onnx.forms import FORMS, Form
+from layerscope.readers.onnx.wiring import label
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -63,9 +64,15 @@ class Upgrade:
         found: list[NodeProto] = []
         for node in nodes:
             form = FORMS.get(node.op_type) if node.domain in OWN_DOMAINS else None
-            changed = form(self, node) if form else None
+            changed = self._changed(form, node) if form else None
             found += [self._inner(each) for each in ([node] if changed is None else changed)]
         return found
+
+    def _changed(self, form: Form, node: NodeProto) -> list[NodeProto] | None:
+        try:
+            return form(self, node)
+        except (TypeError, ValueError, IndexError, KeyError, OverflowError):
+            raise ReadError(f"{label(node)}: its settings make no sense") from None
 
     def _inner(self, node: NodeProto) -> NodeProto:
         if not any(a.HasField("g") or a.graphs for a in node.attribute):
