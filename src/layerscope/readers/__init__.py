@@ -75,7 +75,9 @@ def _open_alone(
     if other is not None:
         alone = file if file.kind in ("onnx", *_WEIGHTS) else other
         if alone.kind == "onnx":
-            raise UsageError(f"{alone.name} is an ONNX file, which holds its weights: give it alone")
+            raise UsageError(
+                f"{alone.name} is an ONNX file, which holds its weights: give it alone"
+            )
         raise UsageError(
             f"{alone.name} holds weights without a net, and not Caffe's: give it alone to list them"
         )

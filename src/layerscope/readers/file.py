@@ -129,7 +129,7 @@ class InputFile:
 
 def _is_safetensors(view: memoryview) -> bool:
     """Whether a file begins with the length of a table in JSON that lies in it."""
-    return view[8:9] == b"{" and 2 <= int.from_bytes(view[:8], "little") <= len(view) - 8
+    return bytes(view[8:9]) == b"{" and 2 <= int.from_bytes(view[:8], "little") <= len(view) - 8
 
 
 def _is_onnx(view: memoryview, suffix: str) -> bool:

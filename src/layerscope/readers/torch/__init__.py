@@ -16,7 +16,7 @@ from typing import Any
 
 from layerscope.errors import SystemFaultError, UnsupportedError, UsageError
 from layerscope.net import Net
-from layerscope.readers.onnx import build
+from layerscope.readers.onnx import built
 from layerscope.readers.onnx.draft import Draft
 from layerscope.text import quoted, shape
 
@@ -37,13 +37,12 @@ def need_torch(what: str, *packages: str) -> None:
         SystemFaultError: it is not.
     """
     for package in ("torch", *packages):
-        if find_spec(package) is None:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:  # a mere folder of that name has no origin
             raise SystemFaultError(f"{what} needs the package {package}: {EXTRA}")
 
 
-def open_module(
-    module: Any, example: Any, asked: Mapping[str, Sequence[int]] | None = None
-) -> Net:
+def open_module(module: Any, example: Any, asked: Mapping[str, Sequence[int]] | None = None) -> Net:
     """The net of a live module, in eval mode, with a copy of its weights as they are now.
 
     Args:
@@ -64,7 +63,7 @@ def open_module(
         raise UsageError("input_shapes are for files; a module's example input says its shapes")
     _refuse(module)
     draft, shapes = exported(module, example)
-    return _finished(build(draft, shapes), draft, shapes)
+    return _finished(built(draft, shapes), draft, shapes)
 
 
 def _refuse(module: Any) -> None:
@@ -82,8 +81,10 @@ def _refuse(module: Any) -> None:
                 " read: give the module from before it was converted"
             )
     for path, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.is_quantized or tensor.is_meta or isinstance(
-            tensor, torch.nn.parameter.UninitializedTensorMixin
+        if (
+            tensor.is_quantized
+            or tensor.is_meta
+            or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin)
         ):
             what = "is quantized" if tensor.is_quantized else "has no numbers yet"
             raise UnsupportedError(f"param {quoted(path)} {what}, which is not read")
@@ -107,7 +108,7 @@ def _finished(net: Net, draft: Draft, shapes: Mapping[str, tuple[int, ...]]) -> 
                     " the module again with an example input of that shape"
                 )
         now = {**shapes, **{name: tuple(dims) for name, dims in more.items()}}
-        return _finished(build(draft, now), draft, now)
+        return _finished(built(draft, now), draft, now)
 
     how = net.preprocessing
     if how.source.startswith("the usual way"):

@@ -252,5 +252,3 @@ def _branching(module: Any, error: BaseException) -> str:
         f"{where} decides by the numbers it is fed (an if, a loop or a size){at}: such a module has"
         " no fixed graph; open a part without it, or write it with torch.where"
     )
-
-

@@ -48,9 +48,7 @@ class Origins:
         return _origin(node, self._steps)
 
 
-def rename(
-    model: Any, origins: Origins, leaves: Container[str], taken: Iterable[str]
-) -> None:
+def rename(model: Any, origins: Origins, leaves: Container[str], taken: Iterable[str]) -> None:
     """Name the nodes of an exported model, and their outputs, after the modules.
 
     Args:

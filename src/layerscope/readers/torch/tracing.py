@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from layerscope.readers.file import InputFile
@@ -28,19 +30,18 @@ def traced(module: Any, example: Example) -> tuple[Draft, dict[str, tuple[int, .
     content = io.BytesIO()
     bound = inspect.signature(module.forward).bind(*example.args, **example.kwargs).arguments
     plain = all(isinstance(each, torch.Tensor) for each in bound.values())
-    if hasattr(torch._C, "_jit_set_onnx_log_enabled"):
-        torch._C._jit_set_onnx_log_enabled(False)  # it would print the graph that it fails at
-    torch.onnx.export(
-        module,
-        example.args,
-        content,
-        kwargs=example.kwargs,
-        input_names=list(bound) if plain else None,
-        dynamo=False,
-        training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms go into convolutions
-        do_constant_folding=False,
-        opset_version=OPSET,
-    )
+    with _no_dump(torch._C):
+        torch.onnx.export(
+            module,
+            example.args,
+            content,
+            kwargs=example.kwargs,
+            input_names=list(bound) if plain else None,
+            dynamo=False,
+            training=torch.onnx.TrainingMode.PRESERVE,  # else batch norms go into convolutions
+            do_constant_folding=False,
+            opset_version=OPSET,
+        )
     name = type(module).__name__
     draft = parse(cast(InputFile, Memory(name, content.getvalue())))
     draft.name = printable(name)
@@ -52,6 +53,18 @@ def traced(module: Any, example: Example) -> tuple[Draft, dict[str, tuple[int, .
     }
     draft.notes.append("the batch is fixed: the module was traced")
     return draft, shapes
+
+
+@contextmanager
+def _no_dump(native: Any) -> Iterator[None]:
+    """The exporter would print the whole graph that it fails at, past Python's stdout."""
+    dump = getattr(native, "_jit_onnx_log", None)
+    native._jit_onnx_log = lambda *words: None
+    try:
+        yield
+    finally:
+        if dump is not None:
+            native._jit_onnx_log = dump
 
 
 def path_of(scopes: str) -> str:

@@ -78,7 +78,6 @@ def _constant(matrix: NDArray[np.float64], like: Any) -> Any:
     return op.Constant(value=numpy_helper.from_array(matrix.astype(like.dtype.numpy())))
 
 
-
 def _group_norm(  # type: ignore[no-untyped-def]
     input, num_groups: int, weight=None, bias=None, eps: float = 1e-05, cudnn_enabled: bool = True
 ):
