@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format bench clean
+# An environment of its own, so that the one above stays without the extra and shows that it may.
+WITH_TORCH := .venv-torch
+TORCH := torch==2.13.0
+
+.PHONY: demo test test-torch lint format bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -25,6 +29,15 @@ demo: $(VENV)/installed  ## classify an image with the demo net and draw every l
 test: $(VENV)/developer  ## every test
 	@$(BIN)/python -m pytest -q
 
+$(WITH_TORCH)/installed: pyproject.toml
+	@echo "setting up $(WITH_TORCH) (once, some minutes)"
+	@$(PYTHON) -m venv $(WITH_TORCH)
+	@$(WITH_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,torch]' $(TORCH)
+	@touch $@
+
+test-torch: $(WITH_TORCH)/installed  ## the tests that need PyTorch
+	@$(WITH_TORCH)/bin/python -m pytest -q -m torch tests/readers/pytorch
+
 lint: $(VENV)/developer  ## format, lint, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -38,4 +51,4 @@ bench: $(VENV)/developer  ## ratios and times, measured on this machine
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WITH_TORCH) demo-out dist .mypy_cache .pytest_cache .ruff_cache

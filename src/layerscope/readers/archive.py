@@ -12,7 +12,7 @@ EXPORT = 'torch.onnx.export(module, (example,), "net.onnx")'
 
 
 def kind_of_zip(path: Path, name: str) -> str:
-    """ "pytorch" for tensors that `torch.save` wrote.
+    """What a zip archive is: "pytorch" for tensors that `torch.save` wrote.
 
     Args:
         path: the archive.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchnets import KINDS, UNet, VGG, ResNet, seeded
+from torchnets import KINDS, VGG, ResNet, UNet, seeded
 
 import layerscope as ls
+from layerscope.demo import images
 from layerscope.errors import UnsupportedError, UsageError
 
 IMAGE = (1, 3, 29, 37)
@@ -123,7 +126,7 @@ def test_a_module_called_again_is_another_layer() -> None:
     assert [layer.name for layer in net.layers] == [
         "x", "relu", "conv", "relu:2", "conv:2", "relu:3",
     ]  # fmt: skip
-    assert net.params["conv:2"][0].shared_with == "conv.weight"
+    assert net.params["conv:2"][0].shared_with == "conv"
     assert net.layer("conv:2").bottoms == ("relu:2",)
 
 
@@ -140,7 +143,7 @@ class Tied(nn.Module):
 def test_tied_weights_have_the_name_that_they_have_first() -> None:
     net = ls.open(seeded(Tied), (1, 4))
     assert [param.name for param in net.params["a"]] == ["a.weight", "a.bias"]
-    assert [param.shared_with for param in net.params["b"]] == ["a.weight", ""]
+    assert [param.shared_with for param in net.params["b"]] == ["a", ""]
 
 
 class Counter(nn.Module):
@@ -445,3 +448,15 @@ def test_places_of_an_adaptive_maximum() -> None:
     values, places = Places()(x)
     same(blobs[net.outputs[0]], values)
     assert np.array_equal(blobs[net.outputs[1]], places.numpy())
+
+
+def test_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "pytorch.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    shutil.copy(images()["cat"], tmp_path / "cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, "pytorch.md", "exec"), names)
+    assert names["blobs"]["2"].shape == (1, 8, 4, 4)
+    assert names["net"].params["0"][0].shape == (8, 3, 3, 3)
+    assert (tmp_path / "module.html").exists() and (tmp_path / "module.onnx").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 

@@ -57,7 +57,7 @@ def _state_target(model: Any, node: Any) -> None:
 
 
 def _drop_zeros(node: Any, own: Container[str]) -> None:
-    """A convolution without a bias is given one of zeros; without it, its params are the module's."""
+    """Take off the bias of zeros that a convolution without one is given."""
     bias = node.inputs[2]
     if bias is None or bias.name in own or bias.const_value is None:
         return
