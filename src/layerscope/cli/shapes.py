@@ -24,7 +24,7 @@ def shapes(
 ) -> None:
     """Print the shapes of every blob and every param, and what each layer costs.
 
-    NET is a prototxt; WEIGHTS, the caffemodel, is not needed.
+    NET is an ONNX file or a prototxt; WEIGHTS, the caffemodel, is not needed.
     """
     from layerscope.show.table import tables
     from layerscope.show.terminal import tables_text

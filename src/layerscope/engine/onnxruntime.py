@@ -65,6 +65,7 @@ class Session:
             )
         except Exception as error:  # the runtime has no common base of its errors
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason.removeprefix("[ONNXRuntimeError] : ")
             raise UnsupportedError(
                 f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
             ) from None

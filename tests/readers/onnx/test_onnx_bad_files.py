@@ -166,6 +166,12 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "function calls itself": (calling_itself(), 3, "without end"),
     "function bomb": (function_bomb(), 5, "functions make more than"),
     "2^50 numbers": (big_shape(2**50), 5, "more than any machine holds"),
+    "2^31 axes": (model([node("Identity", "s", "t"), node("Expand", "x t", "y", "n")],
+                        {"x": (1,), "s": (TensorProto.INT64, (2**31 - 1,))}, "y"), 5,
+                  'node "n" (Expand): its result would have 2,147,483,647 axes'),
+    "2^40 axes": (model([node("ConstantOfShape", "c", "t"), node("Cast", "t", "s", to=7),
+                         node("Reshape", "x s", "y", "n")],
+                        {"x": (1,)}, "y", {"c": np.array([2**40], I64)}), 5, "1,099,511,627,776 axes"),
     "text input": (model([node("Identity", "x", "y")], {"x": (TensorProto.STRING, (1,))}, "y"), 4,
                    'input "x" takes text'),
     "sequence input": (sequence_input(), 4, 'input "x" is a sequence'),
@@ -380,3 +386,27 @@ def test_recognised_by_content(tmp_path: Path, small: tuple[Path, Path]) -> None
     assert ls.open(saved(tmp_path, RELU, "net.caffemodel")).format == "onnx"
     moved = small[1].rename(tmp_path / "caffe.onnx")
     assert ls.open(small[0], moved).format == "caffe"
+
+
+def test_larger_than_protobuf_reads(tmp_path: Path) -> None:
+    """2.2 GB in one file, most of it a hole: the weights are a view, and nothing is read."""
+    from layerscope.readers.onnx.wire import _tag, _varint
+
+    count = 550_000_000
+    made = model([node("Gather", "w i", "y", "pick")], {"i": (TensorProto.INT64, (1,))}, "y")
+    rest = made.graph.SerializeToString()
+    head = TensorProto(name="w", data_type=1, dims=[count]).SerializeToString()
+    head += _tag(9) + _varint(4 * count)
+    size = len(head) + 4 * count
+    before = _tag(5) + _varint(size) + head
+    graph = len(before) + 4 * count + len(rest)
+    path = tmp_path / "m.onnx"
+    with path.open("wb") as file:
+        file.write(b"\x08\x08\x42\x02\x10\x12" + _tag(7) + _varint(graph) + before)
+        file.seek(4 * count - 4, 1)
+        file.write(np.float32(2.5).tobytes() + rest)
+    start = time.perf_counter()
+    net = ls.open(path)
+    assert time.perf_counter() - start < 5
+    assert path.stat().st_size > 2**31
+    assert net.params["pick"][0].shape == (count,) and net.params["pick"][0].data[-1] == 2.5

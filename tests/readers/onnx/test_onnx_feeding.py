@@ -63,6 +63,49 @@ def test_gray(tmp_path: Path) -> None:
     assert "gray 0-255, times 1/255" in blobs.fed["x"].statement
 
 
+def test_free_sizes_are_given_when_it_opens(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Axes of one name have one size; the shape is that of all blobs, and others can be had."""
+    made = model(
+        [node("Add", "x m", "s", "sum"), node("MaxPool", "s", "y", "pool", kernel_shape=[2, 2])],
+        {"x": ("N", 3, "H", "W"), "m": ("N", 1, "H", "W")}, "y",
+    )  # fmt: skip
+    path = saved(tmp_path, made)
+    net = ls.open(path, input_shapes={"x": (1, 3, 8, 9)})
+    assert net.graph.shapes["m"] == (1, 1, 8, 9) and net.blobs["y"].shape == (1, 3, 7, 8)
+    other = net.reshaped(x=(2, 3, 5, 4), m=(2, 1, 5, 4))
+    assert other.blobs["y"].shape == (2, 3, 4, 3)
+    feeds = {"x": numbers(2, 3, 5, 4), "m": numbers(2, 1, 5, 4)}
+    assert other.run(feeds)["y"].shape == (2, 3, 4, 3)
+    assert cli.run(["shapes", str(path), "--input-shape", "x=1,3,8,9", "--json"]) == 0
+    rows = json.loads(capfd.readouterr().out)["activations"]
+    assert [row["shape"] for row in rows][-1] == [1, 3, 7, 8]
+    for shapes, words in (
+        ({"x": (1, 3, 8)}, "has 4 axes"),
+        ({"z": (1,)}, 'input "z" is not in net'),
+        ({"x": (1, 3, 0, 4)}, "at least 1"),
+    ):
+        with pytest.raises(ls.errors.UsageError, match=words):
+            ls.open(path, input_shapes=shapes)
+
+
+def test_other_sizes_are_reached_by_a_net_that_computes_its_shapes(tmp_path: Path) -> None:
+    """Shape, Gather, Concat, Reshape, as exporters write a view: found without a run."""
+    from unittest import mock
+
+    nodes = [
+        node("Shape", "x", "s"), node("Gather", "s zero", "n", axis=0),
+        node("Concat", "n rest", "to", axis=0), node("Reshape", "x to", "y", "view"),
+    ]  # fmt: skip
+    tensors = {"zero": np.array([0]), "rest": np.array([-1])}
+    path = saved(tmp_path, model(nodes, {"x": ("N", 3, 4)}, "y", tensors))
+    with mock.patch("layerscope.readers.onnx.trial._session", side_effect=AssertionError):
+        net = ls.open(path)
+    assert net.blobs["y"].shape == (1, 12)
+    assert net.run(numbers(5, 3, 4))["y"].shape == (5, 12)
+
+
 def two_inputs() -> Any:
     return model(
         [node("Gather", "table ids", "e", "look"), node("Add", "e x", "y", "add")],
@@ -193,5 +236,7 @@ def test_there_and_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     command = ["report", str(tmp_path / "demo.onnx"), str(image), "-o", str(tmp_path / "p.html")]
     assert cli.run([*command, "--labels", str(LABELS)]) == 0
     assert "69.89 %" in capfd.readouterr().out
+    assert cli.run(["convert", command[1], "-o", command[1]]) == 2
+    assert "is the net itself" in capfd.readouterr().err
     third = ls.open(ls.convert(again, tmp_path / "third.onnx"))
     np.testing.assert_array_equal(third.run(image)["prob"], before["prob"])

@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from math import prod
 
 import onnx
-from onnx import TensorProto, ValueInfoProto
+from onnx import NodeProto, TensorProto, ValueInfoProto
 
 from layerscope.errors import LimitError
 from layerscope.readers.onnx.draft import Draft
 from layerscope.readers.onnx.parse import dims_of
 from layerscope.readers.onnx.signature import axis_sizes
+from layerscope.readers.onnx.wiring import label
 from layerscope.text import quoted, shape
 
 MAX_NUMBERS = 2**40  # of one value
+MAX_AXES = 1000
+# Ops that take the axes of their result from a list: which input it is.
+_AXES_BY = {"Reshape": 1, "Expand": 1, "Tile": 1, "ConstantOfShape": 0, "Upsample": 1, "Resize": 2}
 MOST_FOLLOWED = 100_000  # numbers in a list that inference follows
 _GROWING = frozenset({"ConstantOfShape", "Range", "Expand", "Tile", "OneHot", "Pad", "Resize"})
 # Ops whose output's size depends on the numbers that are fed.
@@ -62,6 +66,7 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
         known.types[each.name] = each.element
     for name, array in draft.tensors.items():
         known.shapes[name], known.types[name] = array.shape, draft.elements[name]
+    _check_axes(draft, known.shapes)
     model = draft.model(inputs, draft.outputs)
     _infer(known, model, follow_numbers=False)
     if known.missing(draft) and _numbers_stay_few(draft, known):
@@ -75,10 +80,46 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
     return known
 
 
+def _check_axes(draft: Draft, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuse a result with as many axes as a long list has numbers, before inference lists them.
+
+    Raises:
+        LimitError: there is such a result.
+    """
+    most = {name: dims[0] if len(dims) == 1 else 1 for name, dims in shapes.items()}
+    for node in draft.nodes:
+        sizes = [most.get(name, 1) for name in node.input if name]
+        if node.op_type in _AXES_BY and len(node.input) > _AXES_BY[node.op_type]:
+            axes = most.get(node.input[_AXES_BY[node.op_type]], 1)
+            if axes > MAX_AXES:
+                raise LimitError(f"{label(node)}: its result would have {axes:,} axes")
+        if node.op_type == "Concat":
+            bound = sum(sizes)
+        elif node.op_type in ("ConstantOfShape", "Range"):
+            bound = _length(draft, node)
+        else:
+            bound = 1 if node.op_type == "Shape" else max(sizes, default=1)
+        most.update(dict.fromkeys(filter(None, node.output), bound))
+
+
+def _length(draft: Draft, node: NodeProto) -> int:
+    """The length of a list that is made from constants; 1 where it is not."""
+    arrays = [draft.tensors.get(name) for name in node.input]
+    numbers = [a.reshape(-1)[0] for a in arrays if a is not None and a.size == 1]
+    if len(numbers) < len(node.input) or not all(abs(float(n)) < 2**62 for n in numbers):
+        return 1
+    if node.op_type == "ConstantOfShape":
+        return int(numbers[0])
+    start, stop, step = (float(n) for n in numbers)
+    return int((stop - start) / step) if step else 1
+
+
 def _infer(known: Known, model: onnx.ModelProto, *, follow_numbers: bool) -> None:
     """Note what ONNX's inference finds; `follow_numbers` computes shapes that ops compute."""
     try:
         found = onnx.shape_inference.infer_shapes(model, data_prop=follow_numbers).graph
+    except MemoryError:
+        raise LimitError("not enough memory to find the shapes of this net") from None
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return  # the file's own words and the try-out run remain
     for info in (*found.value_info, *found.output):

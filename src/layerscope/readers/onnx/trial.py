@@ -51,7 +51,10 @@ def try_out(draft: Draft, inputs: Mapping[str, Sequence[int]], known: Known) -> 
     session = _session(draft, inputs, tops, asking)
     try:
         found = _run(session, tops, _fed(draft, inputs, 0), draft)
-    except UnsupportedError:  # a size or a place that is fed may have to be more than 0
+    except UnsupportedError:
+        if not any(helper.tensor_dtype_to_np_dtype(e.element).kind in "iu" for e in draft.inputs):
+            raise
+        # A size or a place that is fed may have to be more than 0.
         found = _run(session, tops, _fed(draft, inputs, 1), draft)
     for name, dims in zip(arrays, found, strict=True):
         known.shapes[name] = tuple(int(d) for d in dims)
