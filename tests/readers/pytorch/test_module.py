@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +22,7 @@ import layerscope as ls
 from layerscope.demo import images
 from layerscope.errors import UnsupportedError, UsageError
 
+pytestmark = pytest.mark.torch
 IMAGE = (1, 3, 29, 37)
 
 
@@ -96,6 +100,23 @@ def test_functions_are_layers_of_their_module() -> None:
     assert {layer.name for layer in ls.open(seeded(UNet), IMAGE).layers} > {
         "max_pool2d", "pad", "cat", "interpolate",
     }  # fmt: skip
+
+
+class Shadowed(nn.Module):
+    """A function of the name that a module has, before and after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.relu(F.relu(x) - 1) - 1)
+
+
+def test_a_module_comes_before_a_function_of_its_name() -> None:
+    net = ls.open(Shadowed(), (1, 3))
+    assert [layer.name for layer in net.layers] == ["x", "relu:2", "sub", "relu", "sub:2", "relu:3"]
+    assert net.run(np.array([[0.5, 1.5, 3]], np.float32))["relu"].tolist() == [[0, 0.5, 2]]
 
 
 def test_params_are_those_of_the_modules() -> None:

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torchnets import ResNet, seeded
 
 import layerscope as ls
 from layerscope import cli
 from layerscope.errors import ReadError, UnsupportedError, UsageError
+
+pytestmark = pytest.mark.torch
 
 
 @pytest.fixture

@@ -77,14 +77,19 @@ def _tensor(module: Any, given: Any) -> Any:
         seeded = torch.Generator().manual_seed(0)
         return torch.randn(tuple(given), generator=seeded).to(like.device, like.dtype)
     if isinstance(given, (tuple, list)) and given:
-        return type(given)(_tensor(module, each) for each in given)
+        return _again(given, [_tensor(module, each) for each in given])
     raise UsageError(f"the example input is a {type(given).__name__}; give {FORMS}")
 
 
 def _mapped(given: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(given, (tuple, list)):
-        return type(given)(_mapped(each, change) for each in given)
+        return _again(given, [_mapped(each, change) for each in given])
     return change(given)
+
+
+def _again(given: Any, parts: list[Any]) -> Any:
+    """The parts as the list or tuple that they came as."""
+    return parts if isinstance(given, list) else tuple(parts)
 
 
 def tensors_of(given: Any) -> list[Any]:

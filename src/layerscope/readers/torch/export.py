@@ -88,7 +88,7 @@ def _drafted(module: Any, made: Any, batch: int) -> tuple[Draft, Shapes]:
     draft = _draft(type(module).__name__, model)
     shapes = {each.name: _shape(each.dims, batch) for each in draft.inputs}
     if not batch:
-        draft.notes.append("the batch is fixed: the module does not allow another one")
+        draft.notes.append("the batch is fixed: the module or its example input allows no other")
     return draft, shapes
 
 
@@ -135,7 +135,7 @@ def _program(module: Any, example: Example) -> tuple[Any, int]:
 
 def _specs(value: Any, free: Any) -> Any:
     if isinstance(value, (tuple, list)):
-        return type(value)(_specs(each, free) for each in value)
+        return [_specs(each, free) for each in value]
     if isinstance(value, dict):
         return {name: _specs(each, free) for name, each in value.items()}
     return free

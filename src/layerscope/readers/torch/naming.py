@@ -60,7 +60,8 @@ def rename(model: Any, origins: Origins, leaves: Container[str], taken: Iterable
     nodes = list(model.graph)
     names = _names(nodes, [origins.of(node) for node in nodes], leaves)
     used, numbers = set(taken), Counter[str]()
-    for node, name in zip(nodes, names, strict=True):
+    # A function must not take the name of a module that comes later.
+    for node, (name, _) in sorted(zip(nodes, names, strict=True), key=lambda each: not each[1][1]):
         unlike = name
         while unlike in used:
             numbers[name] += 1
@@ -68,8 +69,8 @@ def rename(model: Any, origins: Origins, leaves: Container[str], taken: Iterable
         used.add(unlike)
         node.name = unlike
         node.metadata_props.clear()
-        for i, value in enumerate(node.outputs):
-            value.name = unlike if i == 0 else f"{unlike}/{i}"
+        for position, value in enumerate(node.outputs):
+            value.name = f"{unlike}/{position}" if position else unlike
             used.add(value.name)
 
 
@@ -86,18 +87,20 @@ def _origin(node: Any, steps: Mapping[str, Mapping[str, Any]]) -> Origin:
     return Origin(path, call, step, function.rpartition(".")[2].strip("_"))
 
 
-def _names(nodes: Sequence[Any], places: Sequence[Origin], leaves: Container[str]) -> list[str]:
-    """A name for each node, maybe the same for several."""
+def _names(
+    nodes: Sequence[Any], places: Sequence[Origin], leaves: Container[str]
+) -> list[tuple[str, bool]]:
+    """A name for each node, maybe the same for several, and whether it is a module's."""
     last_of_call = _last(nodes, [each.call for each in places])
     last_of_step = _last(nodes, [f"{each.call} {each.step}" for each in places])
-    found = []
+    found: list[tuple[str, bool]] = []
     for i, (node, origin) in enumerate(zip(nodes, places, strict=True)):
         if origin.path and origin.path in leaves and i in last_of_call:
-            found.append(origin.path)
+            found.append((origin.path, True))
             continue
         ends = i in last_of_step and origin.function.isidentifier()
         word = origin.function if ends else node.op_type.lower()
-        found.append(f"{origin.path}.{word}" if origin.path else word)
+        found.append((f"{origin.path}.{word}" if origin.path else word, False))
     return found
 
 
