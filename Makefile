@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PAGE := src/layerscope/show/page
+TYPESCRIPT := 5.9.3
+TSC := $(VENV)/page/node_modules/.bin/tsc
 
 # An environment of its own, so that the one above stays without the extra and shows that it may.
 WITH_TORCH := .venv-torch
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-torch lint format bench clean
+.PHONY: demo test test-torch lint lint-page format bench clean pictures
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -38,10 +41,20 @@ $(WITH_TORCH)/installed: pyproject.toml
 test-torch: $(WITH_TORCH)/installed  ## the tests that need PyTorch
 	@$(WITH_TORCH)/bin/python -m pytest -q -m torch tests/readers/pytorch
 
-lint: $(VENV)/developer  ## format, lint, types
+lint: $(VENV)/developer  ## format, lint, types of Python and of the page's modules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; \
+	elif [ "$$CI" = true ]; then echo "lint: npm is not installed" >&2; exit 1; \
+	else echo "lint: npm is not installed: the types of $(PAGE)/*.js are NOT checked"; fi
+
+lint-page: $(TSC)
+	@$(TSC) --project $(PAGE)
+
+$(TSC): Makefile
+	@npm install --no-save --no-audit --no-fund --silent --prefix $(VENV)/page typescript@$(TYPESCRIPT)
+	@touch $@
 
 format: $(VENV)/developer  ## put the code into the project's format
 	@$(BIN)/ruff format .
@@ -49,6 +62,9 @@ format: $(VENV)/developer  ## put the code into the project's format
 
 bench: $(VENV)/developer  ## ratios and times, measured on this machine
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/developer  ## the pictures of README and docs, made again
+	@$(BIN)/python tools/make_pictures.py
 
 clean:
 	rm -rf $(VENV) $(WITH_TORCH) demo-out dist .mypy_cache .pytest_cache .ruff_cache

@@ -96,6 +96,7 @@ class Layer:
             passes its bottom on, as dropout does when testing.
         summary: what it does, in one line with its settings.
         reason: why it is not computed, in one line; "" when it is.
+        needs: the layers it would read that are not computed; empty when it is computed.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Layer:
     nodes: range = range(0)
     summary: str = ""
     reason: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Graph:
         inputs: the values that are fed.
         free_batch: whether the first axis of the inputs may differ from the file's.
         opset: the version of ONNX's ops that the nodes are written in, 18 or later; the forms of
-            the ops are those of 18 (docs/decisions/0006-onnx-opsets.md).
+            the ops are those of 18 (docs/decisions/0007-onnx-opsets.md).
         ir_version: the version of ONNX's file format.
         domains: further sets of ops that the nodes use, name to version.
     """

@@ -179,6 +179,28 @@ def test_every_opset(tmp_path: Path, opset: int) -> None:
         assert_blob_close(got[name], want[name], name)
 
 
+def test_an_opset_that_the_runtime_does_not_have_yet(tmp_path: Path) -> None:
+    """QuantizeLinear of opset 28 takes more types than before, and is else the same."""
+    scale = {"s": np.float32(0.1), "z": np.uint8(100)}
+    made = model([node("QuantizeLinear", "x s z", "q", "q")], {"x": (1, 50)}, "q", scale, 28, ir=13)
+    net = ls.open(saved(tmp_path, made))
+    x = numbers(1, 50)
+    want = np.clip(np.rint(x / np.float32(0.1)) + 100, 0, 255)
+    np.testing.assert_array_equal(net.run(x)["q"], want.astype(np.uint8))
+    if net.graph.opset < 28:  # a runtime that has it needs no note
+        assert "no QuantizeLinear of opset 28" in net.notes[0]
+
+
+def test_a_newer_type_keeps_its_opset(tmp_path: Path) -> None:
+    """Whole numbers of 2 bits came with 25: no lower opset takes them."""
+    made = model([node("Cast", "x", "t", "to", to=TensorProto.INT2),
+                  node("Cast", "t", "y", "from", to=TensorProto.FLOAT)],
+                 {"x": (1, 4)}, "y", opset=28, ir=13)  # fmt: skip
+    net = ls.open(saved(tmp_path, made))
+    assert net.graph.opset == 28
+    np.testing.assert_array_equal(net.run(np.array([[0, 1, -1, -2]]))["y"], [[0, 1, -1, -2]])
+
+
 def test_names_of_layers(tmp_path: Path) -> None:
     """Node names, modules of PyTorch's exporter, outputs; and no two alike."""
     nodes = [
@@ -336,3 +358,28 @@ def _free(made: Any) -> Any:
     for axis in made.graph.input[0].type.tensor_type.shape.dim:
         axis.Clear()
     return made
+
+
+@pytest.mark.parametrize("case", ["residual", "old", "loop", "microsoft"])
+def test_written_again(tmp_path: Path, case: str) -> None:
+    """`convert` writes the graph as it is run here: the same outputs, every blob if asked."""
+    looping = model(
+        [node("Loop", "three true x", "y", "again", body=loop_body()), node("Relu", "y", "z")],
+        {"x": (2, 3), "outside": (2, 3)}, "z",
+        {"three": np.array(3, I64), "true": np.array(True)},
+    )  # fmt: skip
+    fused = model(
+        [node("QuickGelu", "x", "y", "gelu", domain="com.microsoft")], {"x": (2, 3)}, "y",
+        domains={"com.microsoft": 1},
+    )  # fmt: skip
+    soft = model([node("Softmax", "x", "y", "s", axis=1)], {"x": (2, 3, 4)}, "y", opset=9)
+    made = {"residual": residual(), "old": soft, "loop": looping, "microsoft": fused}[case]
+    net = ls.open(saved(tmp_path, made))
+    feeds = {name: numbers(*net.graph.shapes[name]) for name in net.inputs}
+    before = net.run(feeds)
+    for blobs in (None, list(net.blobs)):
+        path = ls.convert(net, tmp_path / "again.onnx", blobs=blobs)
+        again = ls.open(path).run(feeds)
+        for name in net.outputs:
+            assert_blob_close(again[name], before[name], name, tolerance=2e-6)
+        assert_blob_close(plain_run(path, feeds)[net.outputs[0]], before[net.outputs[0]], "plain")

@@ -18,6 +18,7 @@ from layerscope.readers.onnx.build import fold_repeated, to_net
 from layerscope.readers.onnx.draft import Draft, Input
 from layerscope.readers.onnx.feeding import preprocessing
 from layerscope.readers.onnx.functions import function_opsets, written_out
+from layerscope.readers.onnx.kernels import with_kernels
 from layerscope.readers.onnx.parse import parse
 from layerscope.readers.onnx.shapes import BY_NUMBERS, Known, element_name, inferred
 from layerscope.readers.onnx.signature import input_shapes
@@ -61,6 +62,7 @@ def built(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
         upgraded(made, before.shapes, before.types)
     _feed_what_numpy_holds(made)
     known = inferred(made, shapes)
+    with_kernels(made, known.types)
     try_out_known(made, shapes, known)
     fold_repeated(made, known)
     return to_net(
