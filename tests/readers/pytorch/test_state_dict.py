@@ -68,7 +68,7 @@ def test_commands(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = saved.with_suffix(".png")
     assert cli.run(["show", str(saved), "--param", "conv1", "-o", str(picture)]) == 0
     assert picture.stat().st_size > 500
-    assert "18 of 18 shown" in capsys.readouterr().out
+    assert "6 of 6 filters shown" in capsys.readouterr().out
     assert cli.run(["report", str(saved), str(picture)]) == 4
 
 
