@@ -194,7 +194,7 @@ class Net:
 
     Attributes:
         name: the net's own name, or the file's.
-        format: "caffe" or "onnx".
+        format: "caffe", "onnx" or "pytorch"; "safetensors" for weights alone.
         layers: in the order in which they run.
         blobs: name to `Blob`; in-place writes that were replaced are there as `blob@layer`.
         graph: the ONNX graph that computes it.

@@ -106,7 +106,7 @@ def run(
     allow_missing: bool = False,
 ) -> Blobs:
     """Feed a net and keep blobs; see `Net.run`."""
-    if net.not_computed and blobs is None:
+    if net.not_computed and (blobs is None or not net.blobs):
         raise UnsupportedError(net.not_computed[0].reason)
     if net.missing and not allow_missing:
         raise UsageError(missing(net))

@@ -17,11 +17,11 @@ HEAD = 4096
 _IMPOSTORS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"version https://git-lfs",), "a Git LFS pointer", "fetch the file itself with git lfs pull"),
     ((b"\x1f\x8b",), "a gzip archive", "unpack it first"),
-    ((b"PK\x03\x04",), "a zip archive (PyTorch's files are too)", "give a Caffe net, or unpack it"),
     ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM6"), "an image", "the order is NET WEIGHTS IMAGE"),
     ((b"%PDF",), "a PDF document", "give the net's definition"),
     ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle",
-     "it could run a program, so it is not opened"),
+     "it could run a program, so it is not opened; PyTorch weights: save them with today's"
+     " torch.save"),
     ((b"\x7fELF", b"MZ\x90"), "a program", "give the net's definition"),
     ((b"\x93NUMPY",), "a NumPy array", "give the net's definition"),
     ((b"ORTM",), "a model in ONNX Runtime's own form", "give the .onnx that it was made from"),
@@ -44,8 +44,9 @@ class InputFile:
     Attributes:
         path, name: where it is, and its name made printable.
         view: its bytes, mapped: what is not looked at is not read from disk.
-        kind: "text", "binary" (of Caffe), "onnx" or "hdf5", by content; only a binary file that
-            could be either is taken for what its suffix says.
+        kind: "text", "binary" (of Caffe), "onnx", "hdf5", "pytorch" or "safetensors" (weights
+            alone), by content; only a binary file that could be either of the binary kinds is
+            taken for what its suffix says.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -102,6 +103,12 @@ class InputFile:
             raise ReadError(f"{self.name}: the file is empty")
         if head.startswith(b"\x89HDF\r\n"):
             return "hdf5"
+        if head.startswith(b"PK\x03\x04"):
+            from layerscope.readers.archive import kind_of_zip
+
+            return kind_of_zip(self.path, self.name)
+        if _is_safetensors(self.view):
+            return "safetensors"
         for beginnings, what, todo in _IMPOSTORS:
             if head.startswith(beginnings) or (b"ORTM" in beginnings and head[4:8] == b"ORTM"):
                 raise ReadError(f"{self.name}: {what}, not a net; {todo}")
@@ -118,6 +125,11 @@ class InputFile:
         if not _CONTROL.intersection(head):
             return "text"
         return "onnx" if _is_onnx(self.view, self.path.suffix) else "binary"
+
+
+def _is_safetensors(view: memoryview) -> bool:
+    """Whether a file begins with the length of a table in JSON that lies in it."""
+    return bytes(view[8:9]) == b"{" and 2 <= int.from_bytes(view[:8], "little") <= len(view) - 8
 
 
 def _is_onnx(view: memoryview, suffix: str) -> bool:

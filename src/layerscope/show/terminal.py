@@ -49,18 +49,21 @@ def tables_text(found: Tables) -> str:
             " ".join(shape(each) for each in r.shapes),
             f"{r.weights:,}",
             size(r.bytes),
-            count(r.multiply_adds),
+            count(r.multiply_adds) if found.activations else "",
             r.sharing,
         )
         for r in found.params
     ]
-    heads = ("layer", "shapes", "weights", "memory", "multiply-adds", "")
+    costs = "multiply-adds" if found.activations else ""  # weights without a net cost nothing
+    heads = ("layer", "shapes", "weights", "memory", costs, "")
     parts.append(aligned([heads, *rows], right=(2, 3, 4)) if rows else "  none")
     totals = found.totals
+    weights = f"total: {totals.weights:,} weights ({size(totals.weight_bytes)})"
+    if not found.activations:
+        return "\n".join([*parts, "", weights])
     parts += [
         "",
-        f"total: {totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        f" {count(totals.multiply_adds)} multiply-adds"
+        f"{weights}, {count(totals.multiply_adds)} multiply-adds"
         f"{' and' if found.for_batch else ','} {size(totals.activation_bytes)} of activations"
         f"{found.for_batch}",
     ]

@@ -43,10 +43,10 @@ def open_onnx(file: InputFile, asked: Mapping[str, Sequence[int]] | None = None)
     """
     draft = parse(file)
     file.check_unchanged()
-    return build(draft, dict(asked or {}))
+    return built(draft, dict(asked or {}))
 
 
-def build(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
+def built(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
     """The net of a draft for the shapes that are asked for; the draft stays as it is."""
     shapes, free_batch = input_shapes(draft, asked)
     made = draft.copy()
@@ -70,7 +70,7 @@ def build(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
         known,
         free_batch,
         preprocessing=preprocessing(made, shapes),
-        rebuild=lambda more, fill, without: build(draft, {**asked, **more}),
+        rebuild=lambda more, fill, without: built(draft, {**asked, **more}),
     )
 
 
