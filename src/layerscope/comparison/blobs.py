@@ -28,8 +28,8 @@ from layerscope.comparison.result import (
 from layerscope.comparison.runs import Runs
 from layerscope.comparison.sources import named, sources
 from layerscope.errors import UsageError
-from layerscope.inputs import ARRAY_SUFFIXES
 from layerscope.measure.similarity import Similarity, Tally
+from layerscope.media import ARRAY_SUFFIXES
 from layerscope.net import Blob, Net
 from layerscope.text import plural, printable, shape
 

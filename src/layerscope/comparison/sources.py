@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.errors import SystemFaultError, UsageError
-from layerscope.inputs import ARRAY_SUFFIXES
+from layerscope.media import ARRAY_SUFFIXES
 from layerscope.text import plural, printable
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", *ARRAY_SUFFIXES)

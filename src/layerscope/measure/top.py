@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from layerscope.errors import ReadError
-from layerscope.inputs import read_bytes
+from layerscope.media import read_bytes
 from layerscope.net import Net
 from layerscope.text import decoded, plural, printable
 
