@@ -233,6 +233,21 @@ def test_a_larger_batch_than_that_of_the_file(small: tuple[Path, Path]) -> None:
     assert "fc2:4 (image 4)" in str(found)
 
 
+def test_a_net_whose_labels_are_not_fed(tmp_path: Path) -> None:
+    """One image where the file states two, and a loss that would want two labels."""
+    text = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+        inner_product_param { num_output: 2 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }"""
+    weights = np.float32([[1, 2, 3], [4, 5, 6]])
+    arrays = {"fc": [weights, np.float32([0.5, 0.25])]}
+    net = net_of(tmp_path, (2, 3), text, arrays, more={"label": (2,)})
+    one = np.float32([[1, -2, 1]])
+    found = Explainer(net, net.run(one)).explain("fc:1")
+    assert found.recomputed == found.value == 4 - 10 + 6 + 0.25
+    both = net.run({"x": np.repeat(one, 2, 0), "label": np.float32([0, 0])})
+    assert Explainer(net, both).explain("loss").value == pytest.approx(np.log(1 + np.exp(-0.25)))
+
+
 def test_what_a_run_did_not_keep(small: tuple[Path, Path]) -> None:
     net = ls.open(*small)
     blobs = net.run(np.zeros((1, 3, 9, 7), np.float32), ["prob"])
