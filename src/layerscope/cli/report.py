@@ -47,6 +47,7 @@ def report(
     **how: Any,
 ) -> None:
     """Write every layer of a net for one image onto one self-contained page."""
+    from layerscope.engine import run
     from layerscope.show.report import report as write_report
     from layerscope.text import size
 
@@ -58,7 +59,7 @@ def report(
     target = output or Path(Path(image).name).with_suffix(".html")
     format_of(target, ("html", "htm"))
     names = find_labels(labels, net_file, net)
-    blobs = net.run(image)
+    blobs = run(net, image, partly=True)
     write_report(net, blobs, target, labels=names, progress=Progress("drawing"))
     written, told = target.stat().st_size, outcome(net, blobs, names)
     if as_json:
