@@ -237,11 +237,12 @@ def test_a_net_whose_labels_are_not_fed(tmp_path: Path) -> None:
     """One image where the file states two, and a loss that would want two labels."""
     text = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
         inner_product_param { num_output: 2 } }
-        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }"""
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+        layer { name: "acc" type: "Accuracy" bottom: "fc" bottom: "label" top: "acc" }"""
     weights = np.float32([[1, 2, 3], [4, 5, 6]])
     arrays = {"fc": [weights, np.float32([0.5, 0.25])]}
-    net = net_of(tmp_path, (2, 3), text, arrays, more={"label": (2,)})
-    one = np.float32([[1, -2, 1]])
+    net = net_of(tmp_path, (2, 3, 1, 1), text, arrays, more={"label": (2,)})
+    one = np.float32([1, -2, 1]).reshape(1, 3, 1, 1)
     found = Explainer(net, net.run(one)).explain("fc:1")
     assert found.recomputed == found.value == 4 - 10 + 6 + 0.25
     both = net.run({"x": np.repeat(one, 2, 0), "label": np.float32([0, 0])})
