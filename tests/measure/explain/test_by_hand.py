@@ -249,6 +249,20 @@ def test_a_net_whose_labels_are_not_fed(tmp_path: Path) -> None:
     assert Explainer(net, both).explain("loss").value == pytest.approx(np.log(1 + np.exp(-0.25)))
 
 
+def test_counts_are_written_out(tmp_path: Path) -> None:
+    """100,352 numbers are not 1.0035e+05."""
+    text = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+        inner_product_param { num_output: 1 bias_term: false } }
+        layer { name: "r" type: "Reduction" bottom: "x" top: "r" }"""
+    weights = np.full((1, 2 * 224 * 224), 0.5, np.float32)
+    net = net_of(tmp_path, (1, 2, 224, 224), text, {"fc": [weights]})
+    blobs = net.run(np.ones((1, 2, 224, 224), np.float32))
+    explainer = Explainer(net, blobs)
+    assert explainer.explain("fc:0").steps[0].formula == "sum of 100,352 products"
+    assert "sum of 100,352 numbers" in str(ls.explain(net, blobs, "r"))
+    assert net.layer("fc").summary == "1 output from 100,352 inputs"
+
+
 def test_what_a_run_did_not_keep(small: tuple[Path, Path]) -> None:
     net = ls.open(*small)
     blobs = net.run(np.zeros((1, 3, 9, 7), np.float32), ["prob"])
