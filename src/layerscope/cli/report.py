@@ -51,6 +51,7 @@ def report(  # noqa: PLR0913 - one argument for each option of the command
     **how: Any,
 ) -> None:
     """Write every layer of a net for one image onto one self-contained page."""
+    from layerscope.engine import run
     from layerscope.show.report import report as write_report
     from layerscope.text import size
 
@@ -63,7 +64,7 @@ def report(  # noqa: PLR0913 - one argument for each option of the command
     target = output or Path(Path(image or net_file).name).with_suffix(".html")
     format_of(target, ("html", "htm"))
     names = find_labels(labels, net_file, net)
-    blobs = net.run(fed)
+    blobs = run(net, fed, partly=True)
     write_report(net, blobs, target, labels=names, progress=Progress("drawing"))
     written, told = target.stat().st_size, outcome(net, blobs, names)
     if as_json:

@@ -120,9 +120,10 @@ def _draw_all(
     raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """`show --all`: a folder with every picture and an index."""
+    from layerscope.engine import run
     from layerscope.show.album import PAGE, album
 
-    blobs = net.run(image)
+    blobs = run(net, image, partly=True)
     made = album(
         net, blobs, target, labels=labels, scale=scale, raw=raw, progress=Progress("drawing")
     )

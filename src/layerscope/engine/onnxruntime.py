@@ -104,9 +104,13 @@ def run(
     blobs: Sequence[str] | None = None,
     *,
     allow_missing: bool = False,
+    partly: bool = False,
 ) -> Blobs:
-    """Feed a net and keep blobs; see `Net.run`."""
-    if net.not_computed and (blobs is None or not net.blobs):
+    """Feed a net and keep blobs; see `Net.run`.
+
+    `partly` keeps all that can be computed, where anything can, though a layer cannot.
+    """
+    if net.not_computed and (blobs is None or not net.blobs) and not (partly and net.graph.nodes):
         raise UnsupportedError(net.not_computed[0].reason)
     if net.missing and not allow_missing:
         raise UsageError(missing(net))

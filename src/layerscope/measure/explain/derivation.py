@@ -325,7 +325,12 @@ class Explainer:
 
 
 def _as_run(net: Net, blobs: Blobs) -> Net:
-    """The net with the weights of the run; at its shapes, where the graph depends on them."""
+    """The net with the weights of the run; at its shapes, where the graph depends on them.
+
+    Labels that were not fed are left out, and with them the losses, as `net.run` does.
+    """
+    unfed = [name for name in net.optional if blobs.fed and name not in blobs.fed]
+    net = net.without(*unfed) if unfed else net
     if not net.graph.free_batch:
         fed = {name: blobs.fed[name].array.shape for name in net.inputs if name in blobs.fed}
         if any(dims != net.graph.shapes[name] for name, dims in fed.items()):
