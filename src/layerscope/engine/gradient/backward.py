@@ -1,0 +1,231 @@
+"""Reverse mode: a net's graph and the graph of its gradients, as one ONNX graph.
+
+Values between the wanted ones and the targets get a gradient: the sum of what each node that reads
+them gives back.  Nothing else of the net is in the graph that is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from layerscope.engine.gradient.registry import QUANTIZED, STOPS, Node, rules
+from layerscope.engine.gradient.tape import Tape
+from layerscope.errors import UnsupportedError
+from layerscope.net import Graph, Net
+from layerscope.text import quoted
+
+MARKERS = {
+    "gradient: passes": "the gradient goes to the first input as it is, although the op cuts",
+    "gradient: stops": "the gradient is zero, although the op has one",
+    "gradient: offset": "of Sqrt: the number behind it is added to the root before it divides",
+}
+"""What the text of a node (its doc_string) may say about its gradient.
+
+Caffe's backward of a few losses is not the derivative of their forward; there the reader writes
+one of these into the one node where the two part, and the graph stays plain ONNX.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backward:
+    """A net with its gradients, ready to run.
+
+    Attributes:
+        net: its graph holds what is needed of the forward graph, and the backward graph; its inputs
+            are those of the forward graph that are read, and the seeds.
+        seeds: target value to the input that takes its gradient.
+        gradients: wanted value to the value that holds its gradient; "" where that is zero.
+        order: every value that has a gradient, in the order in which those are computed.
+    """
+
+    net: Net
+    seeds: dict[str, str]
+    gradients: dict[str, str]
+    order: dict[str, str]
+
+
+def backward(net: Net, targets: Sequence[str], wanted: Sequence[str]) -> Backward:
+    """The graph of the gradients of `targets` with respect to `wanted`.
+
+    Args:
+        net: at the shapes of the run.
+        targets: ONNX values; each gets an input for its seed.
+        wanted: ONNX values: inputs, blobs, params.
+
+    Raises:
+        UnsupportedError: an op between them has no rule, or the graph is quantized.
+    """
+    graph = net.graph
+    tape = Tape(graph)
+    nodes = [_node(each, i) for i, each in enumerate(graph.nodes)]
+    between = _reached(graph, nodes, wanted, _before(graph, targets), tape)
+    seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
+    parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
+    order: dict[str, str] = {}
+    for i in sorted(between.nodes, reverse=True):
+        node = replace(nodes[i], wanted=between.inputs(nodes[i]))
+        tape.prefix = layer_of(net, i)
+        dys = [_summed(tape, value, parts, order) for value in node.outputs]
+        if not any(dys) or not node.wanted:
+            continue
+        for position, dx in _derived(tape, node, dys, net, i).items():
+            if position in node.wanted and dx:
+                parts.setdefault(node.inputs[position], []).append(dx)
+    gradients = {value: _summed(tape, value, parts, order) for value in wanted}
+    made = tuple(dict.fromkeys(g for g in gradients.values() if g))
+    return Backward(replace(net, graph=_joined(graph, tape, seeds, made)), seeds, gradients, order)
+
+
+def pruned(found: Backward, values: Iterable[str]) -> Net:
+    """The net of a backward graph, with what some of its values need and no more."""
+    return replace(found.net, graph=_kept(found.net.graph, values))
+
+
+@dataclass(frozen=True, slots=True)
+class _Between:
+    """What lies between wanted values and targets."""
+
+    nodes: list[int]
+    values: set[str]
+
+    def inputs(self, node: Node) -> frozenset[int]:
+        return frozenset(i for i, value in enumerate(node.inputs) if value in self.values)
+
+
+def _node(proto: onnx.NodeProto, position: int) -> Node:
+    settings = {each.name: helper.get_attribute_value(each) for each in proto.attribute}
+    settings = {k: v.decode() if isinstance(v, bytes) else v for k, v in settings.items()}
+    text = proto.doc_string
+    marker = text if text.startswith("gradient: ") else ""
+    return Node(
+        proto.op_type,
+        tuple(proto.input),
+        tuple(proto.output),
+        settings,
+        marker=marker,
+        position=position,
+    )
+
+
+def _before(graph: Graph, targets: Iterable[str]) -> set[int]:
+    """The nodes that the targets are computed by."""
+    needed, found = set(targets), set()
+    for i in range(len(graph.nodes) - 1, -1, -1):
+        if not needed.isdisjoint(graph.nodes[i].output):
+            found.add(i)
+            needed.update(name for name in graph.nodes[i].input if name)
+    return found
+
+
+def _reached(
+    graph: Graph, nodes: Sequence[Node], wanted: Iterable[str], before: set[int], tape: Tape
+) -> _Between:
+    """The nodes through which a change of the wanted values reaches the targets."""
+    values, found = {value for value in wanted if tape.is_float(value)}, []
+    for i in sorted(before):
+        node = nodes[i]
+        if node.op in STOPS or node.marker == "gradient: stops":
+            continue
+        if any(value in values for value in node.inputs):
+            made = [value for value in node.outputs if value and tape.is_float(value)]
+            values.update(made)
+            found += [i] if made else []
+    return _Between(found, values)
+
+
+def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str, str]) -> str:
+    """The gradient of a value, once all that read it have given theirs; "" where none did."""
+    if value in order:
+        return order[value]
+    given = parts.get(value, [])
+    if not given:
+        return ""
+    order[value] = given[0] if len(given) == 1 else tape.op("Sum", *given)
+    return order[value]
+
+
+def _derived(tape: Tape, node: Node, dys: Sequence[str], net: Net, at: int) -> dict[int, str]:
+    if node.marker == "gradient: passes":
+        return {0: tape.unbroadcast(dys[0], node.x, tape.shape(node.y))}
+    found = rules().get(node.op)
+    where = f"layer {quoted(layer_of(net, at))} ({node.op})"
+    if node.op in QUANTIZED:
+        raise UnsupportedError(
+            f"{where} works on whole numbers, which have no gradient; take the net before it was"
+            " quantized"
+        )
+    if found is None:
+        raise UnsupportedError(
+            f"{where}: there is no rule for the gradient of {node.op}; {len(rules())} ops have one"
+            " (docs/gradient.md)"
+        )
+    try:
+        given = found.derive(tape, node, *dys)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{where}: {error}") from None
+    return {0: given} if isinstance(given, str) else dict(given)
+
+
+def layer_of(net: Net, position: int) -> str:
+    """The name of the layer that a node belongs to."""
+    for layer in net.layers:
+        if position in layer.nodes:
+            return layer.name
+    node = net.graph.nodes[position]
+    return node.name or node.output[0]
+
+
+def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], made: tuple[str, ...]) -> Graph:
+    """Forward and backward as one graph."""
+    forward = [tape.replaced.get(i, node) for i, node in enumerate(graph.nodes)]
+    shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}
+    types = dict(graph.types) | {
+        name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()
+    }
+    for target, seed in seeds.items():
+        shapes[seed] = graph.shapes[target]
+        types[seed] = graph.types.get(target, onnx.TensorProto.FLOAT)
+    return Graph(
+        nodes=(*forward, *tape.nodes),
+        shapes=shapes,
+        types=types,
+        tensors={**graph.tensors, **tape.tensors},
+        inputs=(*graph.inputs, *seeds.values()),
+        free_batch=False,
+    )
+
+
+def _kept(graph: Graph, values: Iterable[str]) -> Graph:
+    needed, nodes = set(values), []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    tensors = {name: array for name, array in graph.tensors.items() if name in needed}
+    inputs = tuple(name for name in graph.inputs if name in needed)
+    return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
+
+
+def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
+    """Whether a value is computed from another, and the layer at which its gradient stops."""
+    graph = net.graph
+    before, touched = _before(graph, [target]), {wanted}
+    stop = ""
+    for i in sorted(before):
+        node = graph.nodes[i]
+        if touched.isdisjoint(node.input):
+            continue
+        touched.update(node.output)
+        if not stop and node.op_type in STOPS | {"Cast"}:
+            stop = layer_of(net, i)
+    return target in touched, stop
+
+
+def is_fixed(array: object) -> bool:
+    """Whether numbers are there."""
+    return isinstance(array, np.ndarray)
