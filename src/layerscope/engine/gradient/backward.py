@@ -22,13 +22,17 @@ from layerscope.text import quoted
 MARKERS = {
     "gradient: passes": "the gradient goes to the first input as it is, although the op cuts",
     "gradient: stops": "the gradient is zero, although the op has one",
-    "gradient: offset": "of Sqrt: the number behind it is added to the root before it divides",
+    "gradient: at VALUE": "of all nodes of a layer: what it read and wrote is taken to be VALUE",
+    "gradient: square at VALUE": "the same, and the slope is squared in place of the gradient",
+    "gradient: offset NUMBER": "of Sqrt: the number behind it is added to the root before it divides",
 }
 """What the text of a node (its doc_string) may say about its gradient.
 
 Caffe's backward of a few losses is not the derivative of their forward; there the reader writes
 one of these into the one node where the two part, and the graph stays plain ONNX.
 """
+
+_AT, _SQUARE = "gradient: at ", "gradient: square at "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +71,18 @@ def backward(net: Net, targets: Sequence[str], wanted: Sequence[str]) -> Backwar
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
     parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
     order: dict[str, str] = {}
+    left: dict[str, dict[str, str]] = {}  # layer -> value to the one that is read in its place
     for i in sorted(between.nodes, reverse=True):
         node = replace(nodes[i], wanted=between.inputs(nodes[i]))
         tape.prefix = layer_of(net, i)
         dys = [_summed(tape, value, parts, order) for value in node.outputs]
         if not any(dys) or not node.wanted:
             continue
-        for position, dx in _derived(tape, node, dys, net, i).items():
+        if node.marker.startswith((_AT, _SQUARE)):
+            found = _by_memory(tape, node, dys[0], net, left)
+        else:
+            found = _derived(tape, node, dys, net, i)
+        for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
     gradients = {value: _summed(tape, value, parts, order) for value in wanted}
@@ -147,6 +156,34 @@ def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str
         return ""
     order[value] = given[0] if len(given) == 1 else tape.op("Sum", *given)
     return order[value]
+
+
+def _by_memory(
+    tape: Tape, node: Node, dy: str, net: Net, left: dict[str, dict[str, str]]
+) -> dict[int, str]:
+    """The gradient as if the node's layer had read and written the value that its marker names."""
+    layer = next(each for each in net.layers if node.position in each.nodes)
+    bottom, top = (net.blobs[keys[0]].value for keys in (layer.bottoms, layer.tops))
+    square = node.marker.startswith(_SQUARE)
+    if layer.name not in left:
+        memory = node.marker.removeprefix(_SQUARE).removeprefix(_AT)
+        left[layer.name] = {bottom: memory, top: memory}
+        for i in layer.nodes:
+            if not set(net.graph.nodes[i].output) <= left[layer.name].keys():
+                tape.again(i, left[layer.name])
+    changed = left[layer.name]
+    seen = replace(
+        node,
+        inputs=tuple(changed.get(value, value) for value in node.inputs),
+        outputs=tuple(changed.get(value, value) for value in node.outputs),
+    )
+    if square and node.y == top:
+        dy = tape.op("Add", tape.zeros(top), tape.constant(1.0, top))
+    found = _derived(tape, seen, [dy], net, node.position)
+    for i, dx in found.items():
+        if square and node.inputs[i] == bottom:
+            found[i] = tape.mul(dx, dx)
+    return found
 
 
 def _derived(tape: Tape, node: Node, dys: Sequence[str], net: Net, at: int) -> dict[int, str]:

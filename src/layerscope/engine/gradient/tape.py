@@ -50,6 +50,7 @@ class Tape:
         self.prefix = ""
         self.replaced: dict[int, onnx.NodeProto] = {}
         self._names = 0
+        self._copies: dict[str, str] = {}
         self._small: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._held = {
             node.output[0]: numpy_helper.to_array(attribute.t)
@@ -67,15 +68,19 @@ class Tape:
 
     def shape(self, value: str) -> tuple[int, ...]:
         """The shape of a forward value."""
-        return self.graph.shapes[value]
+        return self.graph.shapes[self._copies.get(value, value)]
 
     def rank(self, value: str) -> int:
         """How many axes a forward value has."""
-        return len(self.graph.shapes[value])
+        return len(self.shape(value))
 
     def is_float(self, value: str) -> bool:
         """Whether a gradient can go through a value."""
-        return self.graph.types.get(value, onnx.TensorProto.FLOAT) in FLOATS
+        return self.type(value) in FLOATS
+
+    def type(self, value: str) -> int:
+        """The ONNX element type of a forward value."""
+        return self.graph.types.get(self._copies.get(value, value), onnx.TensorProto.FLOAT)
 
     def array(self, value: str) -> NDArray[Any] | None:
         """The numbers of a value that is fixed, or None."""
@@ -93,7 +98,7 @@ class Tape:
         """A fixed array; floats take the type of the value `like`."""
         array = np.asarray(content)
         if array.dtype.kind == "f" or like:
-            element = self.graph.types.get(like, onnx.TensorProto.FLOAT)
+            element = self.type(like)
             array = array.astype(helper.tensor_dtype_to_np_dtype(element))
         elif array.dtype.kind in "iu":
             array = array.astype(np.int64)
@@ -142,6 +147,26 @@ class Tape:
             self.replaced[node.position] = more
         return str(self.replaced[node.position].output[1])
 
+    def again(self, position: int, changed: dict[str, str]) -> None:
+        """Compute a forward node again from other values.
+
+        Args:
+            position: of the node in the graph.
+            changed: forward value to the one in its place; the node's outputs are added to it.
+        """
+        node = onnx.NodeProto()
+        node.CopyFrom(self.graph.nodes[position])
+        node.name = self._fresh(node.op_type)
+        names = [(node.input, i) for i in range(len(node.input))]
+        for value in node.output:
+            if value and value not in changed:
+                changed[value] = self._fresh("again")
+                self._copies[changed[value]] = value
+        names += [(node.output, i) for i in range(len(node.output))]
+        for among, i in names:
+            among[i] = changed.get(among[i], among[i])
+        self.nodes.append(node)
+
     def add(self, a: str, b: str) -> str:
         """The sum."""
         return self.op("Add", a, b)
@@ -168,7 +193,7 @@ class Tape:
 
     def zeros(self, value: str) -> str:
         """Zeros in the shape and type of a forward value."""
-        dtype = helper.tensor_dtype_to_np_dtype(self.graph.types[value])
+        dtype = helper.tensor_dtype_to_np_dtype(self.type(value))
         zero = numpy_helper.from_array(np.zeros(1, dtype))
         return self.op("ConstantOfShape", self.dims(value), value=zero)
 
