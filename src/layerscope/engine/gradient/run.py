@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
 from layerscope.engine.gradient.backward import Backward, backward, dependent, layer_of, pruned
-from layerscope.engine.gradient.tape import FLOATS
+from layerscope.engine.gradient.tape import FLOATS, sized_by_run
 from layerscope.engine.onnxruntime import Session, fed_and_fitting, run, wanted_blobs
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
 from layerscope.net import Net
@@ -169,6 +169,8 @@ def _seeds(
     seeds: dict[str, Array] = {}
     for key, (name, given) in zip(targets, of.items(), strict=True):
         dims, array = fitting.blobs[key].shape, np.asarray(given, np.float32)
+        if fitting.blobs[key].value in sized_by_run(fitting.graph):
+            dims = array.shape
         if array.shape != dims and array.shape != dims[1:]:
             raise UsageError(
                 f"seed of blob {quoted(name)} is {shape(array.shape)}; the blob is {shape(dims)}"

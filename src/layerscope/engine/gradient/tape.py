@@ -30,6 +30,15 @@ FLOATS = frozenset(
 _SIZE_BY_RUN = frozenset({"Compress", "NonZero", "NonMaxSuppression", "Unique"})
 
 
+def sized_by_run(graph: Graph) -> set[str]:
+    """The values whose size only a run tells; the stated one is the most it can be."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if node.op_type in _SIZE_BY_RUN or not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
+
+
 class Tape:
     """Nodes added behind a forward graph.
 
@@ -59,10 +68,7 @@ class Tape:
             for attribute in node.attribute
             if attribute.name == "value"
         }
-        self._open: set[str] = set()  # values whose size only a run tells
-        for node in graph.nodes:
-            if node.op_type in _SIZE_BY_RUN or not self._open.isdisjoint(node.input):
-                self._open.update(node.output)
+        self._open = sized_by_run(graph)
 
     # --- what is known of the forward graph ---
 

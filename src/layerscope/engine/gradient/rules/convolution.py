@@ -152,22 +152,17 @@ def _spread(t: Tape, dy: str, filters: str, window: Window, dims: Sequence[int])
 
 
 def _transposed(t: Tape, dy: str, filters: str, window: Window) -> str:
+    """By ConvTranspose; places behind the last window get zeros."""
     rest = [
-        window.space[i]
-        - (
-            (window.out[i] - 1) * window.strides[i]
-            + window.reach(i)
-            - window.begin[i]
-            - window.end[i]
-        )
+        (window.out[i] - 1) * window.strides[i] + window.reach(i) - window.begin[i] - window.space[i]
         for i in window.axes
     ]
     dx = t.op(
         "ConvTranspose", dy, filters,
         kernel_shape=window.kernel, strides=window.strides, dilations=window.dilations,
-        pads=[*window.begin, *window.end], group=window.group,
+        pads=[*window.begin, *(max(0, r) for r in rest)], group=window.group,
     )  # fmt: skip
-    return t.pad(dx, [0] * (2 + len(rest)), [0, 0, *rest])
+    return t.pad(dx, [0] * (2 + len(rest)), [0, 0, *(max(0, -r) for r in rest)])
 
 
 def _turned(t: Tape, filters: str, group: int) -> str:
