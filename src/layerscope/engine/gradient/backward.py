@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import onnx
 from onnx import helper
 
 from layerscope.engine.gradient.registry import QUANTIZED, STOPS, Node, rules
-from layerscope.engine.gradient.tape import Tape
+from layerscope.engine.gradient.tape import Tape, sized_by_run
 from layerscope.errors import UnsupportedError
 from layerscope.net import Graph, Net
 from layerscope.text import quoted
@@ -224,8 +223,10 @@ def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], made: tuple[str, ..
     types = dict(graph.types) | {
         name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()
     }
+    free = sized_by_run(graph)
     for target, seed in seeds.items():
-        shapes[seed] = graph.shapes[target]
+        dims = graph.shapes[target]
+        shapes[seed] = (-1,) * len(dims) if target in free else dims
         types[seed] = graph.types.get(target, onnx.TensorProto.FLOAT)
     return Graph(
         nodes=(*forward, *tape.nodes),
@@ -261,8 +262,3 @@ def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
         if not stop and node.op_type in STOPS | {"Cast"}:
             stop = layer_of(net, i)
     return target in touched, stop
-
-
-def is_fixed(array: object) -> bool:
-    """Whether numbers are there."""
-    return isinstance(array, np.ndarray)
