@@ -127,9 +127,7 @@ def _needed(words: str, name: str, rest: Sequence[int], given: int) -> str:
     )
 
 
-def _check(
-    words: str, name: str, index: Sequence[int], dims: Sequence[int], first: str
-) -> None:
+def _check(words: str, name: str, index: Sequence[int], dims: Sequence[int], first: str) -> None:
     names = (first or "image", *axis_names(dims[1:])) if len(dims) > 1 else ("place",)
     for axis, at, size in zip(names, index, dims, strict=True):
         if not 0 <= at < size:
@@ -139,9 +137,7 @@ def _check(
             )
 
 
-def _top(
-    words: str, blobs: Blobs, name: str, rank: int, lead: tuple[int, ...]
-) -> tuple[int, ...]:
+def _top(words: str, blobs: Blobs, name: str, rank: int, lead: tuple[int, ...]) -> tuple[int, ...]:
     """The place of the largest unit, or of the one of that rank."""
     array = np.asarray(blobs[name])
     one = array[lead]

@@ -134,7 +134,12 @@ def arithmetic() -> list[Case]:
     found = []
     for op in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow"):
         make = positive if op in ("Div", "Pow") else apart
-        for a, b in (((2, 3, 4), (2, 3, 4)), ((2, 3, 4), (3, 1)), ((1, 4), (2, 3, 1)), ((3,), (1,))):
+        for a, b in (
+            ((2, 3, 4), (2, 3, 4)),
+            ((2, 3, 4), (3, 1)),
+            ((1, 4), (2, 3, 1)),
+            ((3,), (1,)),
+        ):
             found.append(Case(op, [make(*a), make(*b)], label=f"{a} {b}"))
     for op in ("Sum", "Mean", "Max", "Min"):
         found.append(Case(op, [apart(2, 3), apart(3), apart(2, 1)], label="three"))
@@ -183,12 +188,18 @@ def forms() -> list[Case]:
         Case("Concat", [apart(2, 3), apart(2, 1)], {"axis": -1}, fixed=(0,), label="one"),
         Case("Split", [apart(5, 2), ints(2, 3)], {"axis": 0}, 2),
         Case("Slice", [x, ints(0, 1), ints(1, 9), ints(0, 2)]),
-        Case("Slice", [apart(7, 6), ints(-1, 1), ints(-9, 6), ints(0, 1), ints(-2, 3)],
-             label="steps"),
+        Case(
+            "Slice", [apart(7, 6), ints(-1, 1), ints(-9, 6), ints(0, 1), ints(-2, 3)], label="steps"
+        ),
         Case("Slice", [apart(7, 5), ints(-3), ints(2**62), ints(0)], label="end"),
         Case("Pad", [apart(2, 3), ints(1, 0, 2, 3)]),
-        Case("Pad", [apart(4, 5), ints(-1, 1, 0, -2), np.float32(3)], fixed=(2,), label="cut",
-             forward=lambda x: np.pad(x[1:], ((0, 0), (1, 0)), constant_values=3)[:, :-2]),
+        Case(
+            "Pad",
+            [apart(4, 5), ints(-1, 1, 0, -2), np.float32(3)],
+            fixed=(2,),
+            label="cut",
+            forward=lambda x: np.pad(x[1:], ((0, 0), (1, 0)), constant_values=3)[:, :-2],
+        ),
         Case("Pad", [apart(2, 3), ints(2, 1), None, ints(1)], label="axes"),
         Case("Expand", [apart(3, 1), ints(2, 1, 4)]),
         Case("Tile", [apart(2, 3), ints(3, 2)]),

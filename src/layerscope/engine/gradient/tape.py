@@ -193,6 +193,13 @@ class Tape:
         """A value multiplied by a number."""
         return a if factor == 1 else self.mul(a, self.constant(float(factor), like))
 
+    def gate(self, condition: str, dy: str, like: str) -> str:
+        """`dy` where the condition holds, else 0; of what is infinite, not a number, as in Caffe.
+
+        A product: the runtime's Where takes thirty times as long.
+        """
+        return self.mul(dy, self.op("Cast", condition, to=self.type(like)))
+
     def where(self, condition: str, dy: str, like: str) -> str:
         """`dy` where the condition holds, else 0."""
         return self.op("Where", condition, dy, self.constant(0.0, like))

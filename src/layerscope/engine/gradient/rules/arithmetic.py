@@ -108,9 +108,8 @@ def extreme(t: Tape, node: Node, dy: str) -> dict[int, str]:
     dims, parts, like = t.shape(node.y), {}, node.x
     for i in range(len(node.inputs) - 1, 0, -1):
         mine = t.op(f"{better}OrEqual" if i == 1 else better, node.inputs[i], best[i - 1])
-        zero = t.constant(0.0, like)
-        parts[i] = t.op("Where", mine, dy, zero)
-        dy = t.op("Where", mine, zero, dy)
+        parts[i] = t.gate(mine, dy, like)
+        dy = t.sub(dy, parts[i])
     parts[0] = dy
     return {
         i: t.unbroadcast(dx, node.inputs[i], dims) for i, dx in parts.items() if i in node.wanted

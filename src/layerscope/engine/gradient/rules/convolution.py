@@ -58,9 +58,7 @@ def conv_window(t: Tape, node: Node, *, transposed: bool = False) -> Window:
     elif auto == "VALID":
         pads = [0] * (2 * n)
     if transposed and "output_shape" in node.settings:
-        total = [
-            (o - 1) * s + r - i for o, s, r, i in zip(out, strides, reach, space, strict=True)
-        ]
+        total = [(o - 1) * s + r - i for o, s, r, i in zip(out, strides, reach, space, strict=True)]
         small, large = [p // 2 for p in total], [p - p // 2 for p in total]
         upper = auto == "SAME_UPPER"
         pads = [*small, *large] if upper else [*large, *small]
@@ -154,7 +152,10 @@ def _spread(t: Tape, dy: str, filters: str, window: Window, dims: Sequence[int])
 def _transposed(t: Tape, dy: str, filters: str, window: Window) -> str:
     """By ConvTranspose; places behind the last window get zeros."""
     rest = [
-        (window.out[i] - 1) * window.strides[i] + window.reach(i) - window.begin[i] - window.space[i]
+        (window.out[i] - 1) * window.strides[i]
+        + window.reach(i)
+        - window.begin[i]
+        - window.space[i]
         for i in window.axes
     ]
     dx = t.op(

@@ -37,7 +37,9 @@ def concat(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 
 def _along(t: Tape, value: str, start: int, end: int, axis: int) -> str:
-    return t.op("Slice", value, *(t.constant(np.asarray([n], np.int64)) for n in (start, end, axis)))
+    return t.op(
+        "Slice", value, *(t.constant(np.asarray([n], np.int64)) for n in (start, end, axis))
+    )
 
 
 @rule("Split")

@@ -20,14 +20,16 @@ def _positive(t: Tape, x: str) -> str:
 @rule("Relu")
 def relu(t: Tape, node: Node, dy: str) -> str:
     """dy where x > 0, else 0."""
-    return t.where(_positive(t, node.y), dy, node.y)
+    return t.gate(_positive(t, node.y), dy, node.y)
 
 
 @rule("LeakyRelu")
 def leaky_relu(t: Tape, node: Node, dy: str) -> str:
     """dy where x > 0, alpha dy elsewhere."""
-    alpha = node.get("alpha", 0.01)
-    return t.op("Where", _positive(t, node.x), dy, t.times(dy, alpha, node.x))
+    alpha = float(node.get("alpha", 0.01))
+    slope = t.op("Cast", _positive(t, node.x), to=t.type(node.x))
+    slope = t.add(t.times(slope, 1 - alpha, node.x), t.constant(alpha, node.x))
+    return t.mul(dy, slope)
 
 
 @rule("PRelu")
@@ -47,7 +49,7 @@ def prelu(t: Tape, node: Node, dy: str) -> dict[int, str]:
 def thresholded_relu(t: Tape, node: Node, dy: str) -> str:
     """dy where x > alpha, else 0."""
     above = t.op("Greater", node.x, t.constant(float(node.get("alpha", 1.0)), node.x))
-    return t.where(above, dy, node.x)
+    return t.gate(above, dy, node.x)
 
 
 @rule("Elu")
@@ -77,9 +79,9 @@ def selu(t: Tape, node: Node, dy: str) -> str:
 def clip(t: Tape, node: Node, dy: str) -> str:
     """dy where min <= x <= max, else 0."""
     if node.has(1):
-        dy = t.where(t.op("GreaterOrEqual", node.x, node.inputs[1]), dy, node.x)
+        dy = t.gate(t.op("GreaterOrEqual", node.x, node.inputs[1]), dy, node.x)
     if node.has(2):
-        dy = t.where(t.op("LessOrEqual", node.x, node.inputs[2]), dy, node.x)
+        dy = t.gate(t.op("LessOrEqual", node.x, node.inputs[2]), dy, node.x)
     return dy
 
 
@@ -93,10 +95,8 @@ def sigmoid(t: Tape, node: Node, dy: str) -> str:
 def hard_sigmoid(t: Tape, node: Node, dy: str) -> str:
     """alpha dy where 0 < y < 1, else 0."""
     alpha = float(node.get("alpha", 0.2))
-    inside = t.op(
-        "And", _positive(t, node.y), t.op("Less", node.y, t.constant(1.0, node.x))
-    )
-    return t.where(inside, t.times(dy, alpha, node.x), node.x)
+    inside = t.op("And", _positive(t, node.y), t.op("Less", node.y, t.constant(1.0, node.x)))
+    return t.gate(inside, t.times(dy, alpha, node.x), node.x)
 
 
 @rule("HardSwish")
@@ -105,7 +105,7 @@ def hard_swish(t: Tape, node: Node, dy: str) -> str:
     x = node.x
     slope = t.add(t.times(x, 1 / 3, x), t.constant(0.5, x))
     slope = t.op("Where", t.op("Less", x, t.constant(3.0, x)), slope, t.constant(1.0, x))
-    return t.where(t.op("Greater", x, t.constant(-3.0, x)), t.mul(dy, slope), x)
+    return t.gate(t.op("Greater", x, t.constant(-3.0, x)), t.mul(dy, slope), x)
 
 
 @rule("Mish")

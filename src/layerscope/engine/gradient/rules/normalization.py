@@ -10,6 +10,8 @@ from layerscope.engine.gradient.registry import Node, rule
 from layerscope.engine.gradient.tape import Tape, size
 from layerscope.errors import UnsupportedError
 
+MOST_CHANNELS = 1024  # for which a product with all channels is the fast way to sum over a few
+
 
 @rule("LRN")
 def lrn(t: Tape, node: Node, dy: str) -> str:
@@ -41,11 +43,20 @@ def _negative_power(t: Tape, base: str, beta: float, like: str) -> str:
 
 
 def _window_mean(t: Tape, value: str, node: Node, n: int, *, turned: bool = False) -> str:
-    """The sum over n channels around each, by n; with an even n one more behind than before."""
+    """The sum over n channels around each, by n; with an even n one more behind than before.
+
+    As a product with a band matrix, which the runtime does far faster than pooling over channels,
+    unless there are very many.
+    """
     dims = t.shape(node.x)
     before, behind = (n - 1) // 2, n - 1 - (n - 1) // 2
     if turned:
         before, behind = behind, before
+    if dims[1] <= MOST_CHANNELS and len(dims) == 4:
+        channel = np.arange(dims[1])
+        away = channel[None, :] - channel[:, None]
+        band = ((away >= -before) & (away <= behind)) / n
+        return t.op("Conv", value, t.constant(band[:, :, None, None], node.x), kernel_shape=[1, 1])
     flat = t.reshape(value, [dims[0], 1, dims[1], size(dims[2:])])
     mean = t.op(
         "AveragePool", flat,
@@ -120,9 +131,7 @@ def layer_normalization(t: Tape, node: Node, dy: str, *others: str) -> dict[int,
     x, scale = node.inputs[:2]
     rank = t.rank(x)
     axes = list(range(int(node.get("axis", -1)) % rank, rank))
-    dx, normal = _through_statistics(
-        t, x, t.mul(dy, scale), axes, float(node.get("epsilon", 1e-5))
-    )
+    dx, normal = _through_statistics(t, x, t.mul(dy, scale), axes, float(node.get("epsilon", 1e-5)))
     found = {0: dx}
     if 1 in node.wanted:
         found[1] = t.unbroadcast(t.mul(dy, normal), scale, t.shape(x))
