@@ -1,4 +1,4 @@
-"""Running a net: ONNX Runtime underneath, every blob kept, and gradients by a graph of their own."""
+"""Running a net: ONNX Runtime underneath, every blob kept, gradients by a graph of their own."""
 
 from __future__ import annotations
 

@@ -131,8 +131,9 @@ class GraphBuilder:
         return list(node.output)
 
     def remark(self, value: str, words: str) -> str:
-        """Say in the last node, which gives `value`, how its gradient is taken; see the engine's
-        `MARKERS`.
+        """Say in the last node, which gives `value`, how its gradient is taken.
+
+        The words are those of the engine's `MARKERS`.
         """
         assert self.nodes[-1].output[0] == value
         self.nodes[-1].doc_string = words

@@ -141,8 +141,8 @@ def arithmetic() -> list[Case]:
             ((3,), (1,)),
         ):
             found.append(Case(op, [make(*a), make(*b)], label=f"{a} {b}"))
-    for op in ("Sum", "Mean", "Max", "Min"):
-        found.append(Case(op, [apart(2, 3), apart(3), apart(2, 1)], label="three"))
+    three = [apart(2, 3), apart(3), apart(2, 1)]
+    found += [Case(op, three, label="three") for op in ("Sum", "Mean", "Max", "Min")]
     return [
         *found,
         *(Case("Pow", [positive(2, 3), np.float32(e)], fixed=(1,), label=f"{e}")

@@ -6,7 +6,7 @@ them gives back.  Nothing else of the net is in the graph that is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -23,7 +23,7 @@ MARKERS = {
     "gradient: stops": "the gradient is zero, although the op has one",
     "gradient: at VALUE": "of all nodes of a layer: what it read and wrote is taken to be VALUE",
     "gradient: square at VALUE": "the same, and the slope is squared in place of the gradient",
-    "gradient: offset NUMBER": "of Sqrt: the number behind it is added to the root before it divides",
+    "gradient: offset NUMBER": "of Sqrt: it is added to the root before that divides",
 }
 """What the text of a node (its doc_string) may say about its gradient.
 
@@ -52,13 +52,19 @@ class Backward:
     order: dict[str, str]
 
 
-def backward(net: Net, targets: Sequence[str], wanted: Sequence[str]) -> Backward:
+def backward(
+    net: Net,
+    targets: Sequence[str],
+    wanted: Sequence[str],
+    blocked: Collection[tuple[int, str]] = (),
+) -> Backward:
     """The graph of the gradients of `targets` with respect to `wanted`.
 
     Args:
         net: at the shapes of the run.
         targets: ONNX values; each gets an input for its seed.
         wanted: ONNX values: inputs, blobs, params.
+        blocked: (position of a node, value that it reads) through which no gradient goes.
 
     Raises:
         UnsupportedError: an op between them has no rule, or the graph is quantized.
@@ -66,7 +72,7 @@ def backward(net: Net, targets: Sequence[str], wanted: Sequence[str]) -> Backwar
     graph = net.graph
     tape = Tape(graph)
     nodes = [_node(each, i) for i, each in enumerate(graph.nodes)]
-    between = _reached(graph, nodes, wanted, _before(graph, targets), tape)
+    between = _reached(graph, nodes, wanted, _before(graph, targets), tape, blocked)
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
     parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
     order: dict[str, str] = {}
@@ -89,9 +95,15 @@ def backward(net: Net, targets: Sequence[str], wanted: Sequence[str]) -> Backwar
     return Backward(replace(net, graph=_joined(graph, tape, seeds, made)), seeds, gradients, order)
 
 
-def pruned(found: Backward, values: Iterable[str]) -> Net:
-    """The net of a backward graph, with what some of its values need and no more."""
-    return replace(found.net, graph=_kept(found.net.graph, values))
+def pruned(found: Backward, values: Iterable[str], given: Collection[str] = ()) -> Net:
+    """The net of a backward graph, with what some of its values need and no more.
+
+    Args:
+        found: the graph.
+        values: what it shall give.
+        given: forward values that are known, and become inputs instead of being computed again.
+    """
+    return replace(found.net, graph=_kept(found.net.graph, values, frozenset(given)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +112,14 @@ class _Between:
 
     nodes: list[int]
     values: set[str]
+    blocked: Collection[tuple[int, str]]
 
     def inputs(self, node: Node) -> frozenset[int]:
-        return frozenset(i for i, value in enumerate(node.inputs) if value in self.values)
+        return frozenset(
+            i
+            for i, value in enumerate(node.inputs)
+            if value in self.values and (node.position, value) not in self.blocked
+        )
 
 
 def _node(proto: onnx.NodeProto, position: int) -> Node:
@@ -131,7 +148,12 @@ def _before(graph: Graph, targets: Iterable[str]) -> set[int]:
 
 
 def _reached(
-    graph: Graph, nodes: Sequence[Node], wanted: Iterable[str], before: set[int], tape: Tape
+    graph: Graph,
+    nodes: Sequence[Node],
+    wanted: Iterable[str],
+    before: set[int],
+    tape: Tape,
+    blocked: Collection[tuple[int, str]],
 ) -> _Between:
     """The nodes through which a change of the wanted values reaches the targets."""
     values, found = {value for value in wanted if tape.is_float(value)}, []
@@ -139,11 +161,11 @@ def _reached(
         node = nodes[i]
         if node.op in STOPS or node.marker == "gradient: stops":
             continue
-        if any(value in values for value in node.inputs):
+        if any(value in values and (i, value) not in blocked for value in node.inputs):
             made = [value for value in node.outputs if value and tape.is_float(value)]
             values.update(made)
             found += [i] if made else []
-    return _Between(found, values)
+    return _Between(found, values, blocked)
 
 
 def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str, str]) -> str:
@@ -238,14 +260,20 @@ def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], made: tuple[str, ..
     )
 
 
-def _kept(graph: Graph, values: Iterable[str]) -> Graph:
+def _kept(graph: Graph, values: Iterable[str], given: frozenset[str]) -> Graph:
     needed, nodes = set(values), []
     for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.output):
-            nodes.append(node)
-            needed.update(node.input)
+        if needed.isdisjoint(set(node.output) - given):
+            continue
+        if not given.isdisjoint(node.output):  # only its other outputs are asked for
+            node, whole = onnx.NodeProto(), node
+            node.CopyFrom(whole)
+            for i, name in enumerate(node.output):
+                node.output[i] = f"{name} again" if name in given else name
+        nodes.append(node)
+        needed.update(node.input)
     tensors = {name: array for name, array in graph.tensors.items() if name in needed}
-    inputs = tuple(name for name in graph.inputs if name in needed)
+    inputs = tuple(n for n in dict.fromkeys((*graph.inputs, *sorted(given))) if n in needed)
     return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,43 +26,61 @@ _programs: WeakKeyDictionary[Net, OrderedDict[tuple[Any, ...], Program]] = WeakK
 
 
 class Program:
-    """Forward and backward of some targets and wanted values, as one session."""
+    """Forward and backward of some targets and wanted values, as one session.
 
-    def __init__(self, net: Net, targets: Sequence[str], wanted: Sequence[str]) -> None:
-        self.found: Backward = backward(net, targets, wanted)
-        self.values = list(dict.fromkeys(g for g in self.found.gradients.values() if g))
-        self._net = pruned(self.found, self.values)
-        self._session = Session(self._net, self.values) if self.values else None
+    Args:
+        net: at the shapes of the run.
+        targets, wanted, blocked: see `backward`.
+        given: forward values that are fed and not computed again; see `pruned`.
+
+    Attributes:
+        fed: the inputs and given values that `run` must be given.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        targets: Sequence[str],
+        wanted: Sequence[str],
+        *,
+        blocked: Collection[tuple[int, str]] = (),
+        given: Collection[str] = (),
+    ) -> None:
+        self.found: Backward = backward(net, targets, wanted, blocked)
+        seeds = self.found.seeds.values()
+        made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
+        self._values = list(made)
+        self._net = pruned(self.found, self._values, given)
+        self._session = Session(self._net, self._values) if self._values else None
+        self.fed = [name for name in self._net.inputs if name not in seeds]
 
     def run(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
         """Wanted value to gradient; those that no target depends on are left out.
 
         Args:
-            feeds: input to array.
+            feeds: input or given value to array.
             seeds: target value to the gradient put on it.
         """
-        given = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
-        given = {name: given[name] for name in self._net.inputs}
+        known = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
+        given = {name: known[name] for name in self._net.inputs}
         arrays = self._session.run(given) if self._session else []
-        made = dict(zip(self.values, arrays, strict=True))
-        return {v: made[g] for v, g in self.found.gradients.items() if g}
+        known.update(zip(self._values, arrays, strict=True))
+        return {v: known[g] for v, g in self.found.gradients.items() if g}
 
     def nan_at(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> str:
         """The first layer that gives back what is not a number, walking from the targets."""
         order = self.found.order
-        net = pruned(self.found, order.values())
-        given = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
-        given = {name: given[name] for name in net.inputs}
-        names = list(dict.fromkeys(order.values()))
-        arrays = dict(zip(names, Session(net, names).run(given), strict=True))
+        known = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
+        names = [g for g in dict.fromkeys(order.values()) if g not in known]
+        net = pruned(self.found, names)
+        given = {name: known[name] for name in net.inputs}
+        arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                readers = [i for i, n in enumerate(net.graph.nodes) if value in n.input]
-                return layer_of(self.found.net, self._place(net.graph.nodes[readers[0]]))
+                nodes = self.found.net.graph.nodes  # those of the forward graph come first
+                reader = next(i for i, node in enumerate(nodes) if value in node.input)
+                return layer_of(self.found.net, reader)
         return ""
-
-    def _place(self, node: Any) -> int:
-        return next(i for i, each in enumerate(self.found.net.graph.nodes) if each is node)
 
 
 def gradient(

@@ -22,26 +22,26 @@ def _back(t: Tape, node: Node, gradients: Sequence[str]) -> dict[int, str]:
 
 @rule("Add")
 def add(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy for both."""
+    """Give dy for both."""
     return _back(t, node, (dy, dy))
 
 
 @rule("Sub")
 def sub(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy and -dy."""
+    """Give dy and -dy."""
     return _back(t, node, (dy, t.op("Neg", dy) if 1 in node.wanted else dy))
 
 
 @rule("Mul")
 def mul(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy b and dy a."""
+    """Give dy b and dy a."""
     a, b = node.inputs
     return _back(t, node, (t.mul(dy, b), t.mul(dy, a)))
 
 
 @rule("Div")
 def div(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy / b and -dy y / b."""
+    """Give dy / b and -dy y / b."""
     share = t.div(dy, node.inputs[1])
     other = t.op("Neg", t.mul(share, node.y)) if 1 in node.wanted else share
     return _back(t, node, (share, other))
@@ -49,7 +49,7 @@ def div(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 @rule("Pow")
 def power(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy b a^(b - 1), and 0 where b is 0; the exponent: dy y log(a), and 0 where a <= 0."""
+    """Give dy b a^(b - 1), and 0 where b is 0; the exponent: dy y log(a), and 0 where a <= 0."""
     a, b = node.inputs
     found = {}
     exponent = t.array(b)
@@ -83,20 +83,20 @@ def _fixed_power(t: Tape, node: Node, dy: str, number: float) -> str:
 
 @rule("Sum")
 def sum_(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy for each."""
+    """Give dy for each."""
     return _back(t, node, [dy] * len(node.inputs))
 
 
 @rule("Mean")
 def mean(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy by their number, for each."""
+    """Give dy by their number, for each."""
     number = len(node.inputs)
     return _back(t, node, [t.times(dy, 1 / number, node.x)] * number)
 
 
 @rule("Max", "Min")
 def extreme(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy for the one that wins; of the first two equals the second, later ones must be better.
+    """Give dy for the one that wins; of the first two equals the second, later ones must be better.
 
     As in Caffe's Eltwise (eltwise_layer.cpp), which compares the first two with > and the others
     with what was best so far.
@@ -118,7 +118,7 @@ def extreme(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 @rule("Where")
 def where(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy for the one that was taken."""
+    """Give dy for the one that was taken."""
     zero, condition = t.constant(0.0, node.y), node.inputs[0]
     found = {}
     if 1 in node.wanted:
@@ -130,7 +130,7 @@ def where(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 @rule("Mod")
 def mod(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy for the first; the second has no rule."""
+    """Give dy for the first; the second has no rule."""
     return _back(t, node, (dy,))
 
 

@@ -11,7 +11,7 @@ from layerscope.errors import UnsupportedError
 
 @rule("Gather")
 def gather(t: Tape, node: Node, dy: str) -> str:
-    """dy added up where it was taken from."""
+    """Give dy added up where it was taken from."""
     dims, picked = t.shape(node.x), t.shape(node.inputs[1])
     axis = int(node.get("axis", 0)) % len(dims)
     lead, rest, number = dims[:axis], dims[axis + 1 :], size(picked)
@@ -34,7 +34,7 @@ def _whole(t: Tape, index: str) -> str:
 
 @rule("GatherElements")
 def gather_elements(t: Tape, node: Node, dy: str) -> str:
-    """dy added up where it was taken from."""
+    """Give dy added up where it was taken from."""
     return t.op(
         "ScatterElements", t.zeros(node.x), node.inputs[1], dy,
         axis=int(node.get("axis", 0)), reduction="add",
@@ -43,7 +43,7 @@ def gather_elements(t: Tape, node: Node, dy: str) -> str:
 
 @rule("GatherND")
 def gather_nd(t: Tape, node: Node, dy: str) -> str:
-    """dy added up where it was taken from."""
+    """Give dy added up where it was taken from."""
     batch = int(node.get("batch_dims", 0))
     if batch:
         return _batched(t, node, dy, batch)
@@ -112,7 +112,7 @@ def scatter_nd(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 @rule("TopK")
 def top_k(t: Tape, node: Node, dy: str, *_: str) -> str:
-    """dy where the values were taken from."""
+    """Give dy where the values were taken from."""
     axis = int(node.get("axis", -1))
     if not dy:
         return ""
@@ -121,7 +121,7 @@ def top_k(t: Tape, node: Node, dy: str, *_: str) -> str:
 
 @rule("Compress")
 def compress(t: Tape, node: Node, dy: str) -> str:
-    """dy in the rows that were kept, 0 in the others."""
+    """Give dy in the rows that were kept, 0 in the others."""
     if "axis" not in node.settings:
         raise UnsupportedError("without axis there is no gradient here")
     axis = int(node.settings["axis"]) % t.rank(node.x)

@@ -169,7 +169,7 @@ def _transposed(t: Tape, dy: str, filters: str, window: Window) -> str:
 def _turned(t: Tape, filters: str, group: int) -> str:
     """Filters (M, C / group, ...) as (C, M / group, ...), back to front."""
     outputs, channels, *kernel = t.shape(filters)
-    axes = list(range(3, 3 + len(kernel)))
+    axes = tuple(range(3, 3 + len(kernel)))
     array = t.array(filters)
     if array is not None:
         split = array.reshape(group, outputs // group, channels, *kernel)

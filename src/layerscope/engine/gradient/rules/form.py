@@ -11,13 +11,13 @@ from layerscope.errors import UnsupportedError
 
 @rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def reshape(t: Tape, node: Node, dy: str) -> str:
-    """dy in the shape of x."""
+    """Give dy in the shape of x."""
     return t.reshape_as(dy, node.x)
 
 
 @rule("Transpose")
 def transpose(t: Tape, node: Node, dy: str) -> str:
-    """dy with the axes put back."""
+    """Give dy with the axes put back."""
     rank = t.rank(node.x)
     order = list(node.get("perm", list(reversed(range(rank)))))
     return t.op("Transpose", dy, perm=[order.index(i) for i in range(rank)])
@@ -52,7 +52,7 @@ def split(t: Tape, node: Node, *dys: str) -> str:
 
 @rule("Slice")
 def slice_(t: Tape, node: Node, dy: str) -> str:
-    """dy at its place, 0 elsewhere."""
+    """Give dy at its place, 0 elsewhere."""
     dims = t.shape(node.x)
     given = [t.ints(node.inputs[i]) if node.has(i) else None for i in range(1, 5)]
     starts, ends, axes, steps = given
@@ -79,7 +79,7 @@ def _open(limit: int) -> int | None:
 
 
 def _stepped(t: Tape, node: Node, dy: str, axis: int, cut: slice) -> str:
-    """dy spread along one axis: each place takes its number, or a row of zeros behind them all."""
+    """Spread dy along one axis: each place takes its number, or the zeros behind them all."""
     size = t.shape(node.x)[axis]
     taken = range(size)[cut]
     index = np.full(size, len(taken), np.int64)
@@ -93,7 +93,7 @@ def _stepped(t: Tape, node: Node, dy: str, axis: int, cut: slice) -> str:
 
 @rule("Pad")
 def pad(t: Tape, node: Node, dy: str) -> str:
-    """dy without the frame; the modes that repeat numbers are not known."""
+    """Give dy without the frame; the modes that repeat numbers are not known."""
     mode = node.get("mode", "constant")
     if mode != "constant":
         raise UnsupportedError(f"mode {mode}; only constant pads have a gradient here")

@@ -70,7 +70,7 @@ def _summed(t: Tape, dx: str, dims: list[int], value: str, own: list[int]) -> st
 
 @rule("Softmax")
 def softmax(t: Tape, node: Node, dy: str) -> str:
-    """y (dy - the sum of dy y along the axis)."""
+    """Give y (dy - the sum of dy y along the axis)."""
     axis = int(node.get("axis", -1)) % t.rank(node.x)
     shares = t.mul(dy, node.y)
     return t.sub(shares, t.mul(node.y, t.sum(shares, [axis])))
@@ -78,6 +78,6 @@ def softmax(t: Tape, node: Node, dy: str) -> str:
 
 @rule("LogSoftmax")
 def log_softmax(t: Tape, node: Node, dy: str) -> str:
-    """dy - softmax(x) times the sum of dy along the axis."""
+    """Give dy - softmax(x) times the sum of dy along the axis."""
     axis = int(node.get("axis", -1)) % t.rank(node.x)
     return t.sub(dy, t.mul(t.op("Exp", node.y), t.sum(dy, [axis])))

@@ -19,13 +19,13 @@ def _positive(t: Tape, x: str) -> str:
 
 @rule("Relu")
 def relu(t: Tape, node: Node, dy: str) -> str:
-    """dy where x > 0, else 0."""
+    """Give dy where x > 0, else 0."""
     return t.gate(_positive(t, node.y), dy, node.y)
 
 
 @rule("LeakyRelu")
 def leaky_relu(t: Tape, node: Node, dy: str) -> str:
-    """dy where x > 0, alpha dy elsewhere."""
+    """Give dy where x > 0, alpha dy elsewhere."""
     alpha = float(node.get("alpha", 0.01))
     slope = t.op("Cast", _positive(t, node.x), to=t.type(node.x))
     slope = t.add(t.times(slope, 1 - alpha, node.x), t.constant(alpha, node.x))
@@ -34,7 +34,7 @@ def leaky_relu(t: Tape, node: Node, dy: str) -> str:
 
 @rule("PRelu")
 def prelu(t: Tape, node: Node, dy: str) -> dict[int, str]:
-    """dy where x > 0, slope dy elsewhere; slope: dy x where x <= 0."""
+    """Give dy where x > 0, slope dy elsewhere; slope: dy x where x <= 0."""
     x, slope = node.inputs
     positive, dims = _positive(t, x), t.shape(node.y)
     dx = t.op("Where", positive, dy, t.mul(dy, slope))
@@ -47,21 +47,21 @@ def prelu(t: Tape, node: Node, dy: str) -> dict[int, str]:
 
 @rule("ThresholdedRelu")
 def thresholded_relu(t: Tape, node: Node, dy: str) -> str:
-    """dy where x > alpha, else 0."""
+    """Give dy where x > alpha, else 0."""
     above = t.op("Greater", node.x, t.constant(float(node.get("alpha", 1.0)), node.x))
     return t.gate(above, dy, node.x)
 
 
 @rule("Elu")
 def elu(t: Tape, node: Node, dy: str) -> str:
-    """dy where x > 0, dy (y + alpha) elsewhere."""
+    """Give dy where x > 0, dy (y + alpha) elsewhere."""
     slope = t.add(node.y, t.constant(float(node.get("alpha", 1.0)), node.x))
     return t.op("Where", _positive(t, node.x), dy, t.mul(dy, slope))
 
 
 @rule("Celu")
 def celu(t: Tape, node: Node, dy: str) -> str:
-    """dy where x > 0, dy exp(x / alpha) elsewhere."""
+    """Give dy where x > 0, dy exp(x / alpha) elsewhere."""
     alpha = float(node.get("alpha", 1.0))
     slope = t.add(t.times(node.y, 1 / alpha, node.x), t.constant(1.0, node.x))
     return t.op("Where", _positive(t, node.x), dy, t.mul(dy, slope))
@@ -69,7 +69,7 @@ def celu(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Selu")
 def selu(t: Tape, node: Node, dy: str) -> str:
-    """dy gamma where x > 0, dy (y + alpha gamma) elsewhere."""
+    """Give dy gamma where x > 0, dy (y + alpha gamma) elsewhere."""
     alpha, gamma = float(node.get("alpha", _SELU[0])), float(node.get("gamma", _SELU[1]))
     slope = t.add(node.y, t.constant(alpha * gamma, node.x))
     return t.op("Where", _positive(t, node.x), t.times(dy, gamma, node.x), t.mul(dy, slope))
@@ -77,7 +77,7 @@ def selu(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Clip")
 def clip(t: Tape, node: Node, dy: str) -> str:
-    """dy where min <= x <= max, else 0."""
+    """Give dy where min <= x <= max, else 0."""
     if node.has(1):
         dy = t.gate(t.op("GreaterOrEqual", node.x, node.inputs[1]), dy, node.x)
     if node.has(2):
@@ -87,13 +87,13 @@ def clip(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Sigmoid")
 def sigmoid(t: Tape, node: Node, dy: str) -> str:
-    """dy y (1 - y)."""
+    """Give dy y (1 - y)."""
     return t.mul(dy, t.mul(node.y, t.sub(t.constant(1.0, node.x), node.y)))
 
 
 @rule("HardSigmoid")
 def hard_sigmoid(t: Tape, node: Node, dy: str) -> str:
-    """alpha dy where 0 < y < 1, else 0."""
+    """Give alpha dy where 0 < y < 1, else 0."""
     alpha = float(node.get("alpha", 0.2))
     inside = t.op("And", _positive(t, node.y), t.op("Less", node.y, t.constant(1.0, node.x)))
     return t.gate(inside, t.times(dy, alpha, node.x), node.x)
@@ -110,7 +110,7 @@ def hard_swish(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Mish")
 def mish(t: Tape, node: Node, dy: str) -> str:
-    """dy (tanh(s) + x sigmoid(x) (1 - tanh(s)^2)), s the softplus of x."""
+    """Give dy (tanh(s) + x sigmoid(x) (1 - tanh(s)^2)), s the softplus of x."""
     x = node.x
     bent = t.op("Tanh", t.op("Softplus", x))
     rest = t.sub(t.constant(1.0, x), t.mul(bent, bent))
@@ -119,33 +119,33 @@ def mish(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Softplus")
 def softplus(t: Tape, node: Node, dy: str) -> str:
-    """dy sigmoid(x)."""
+    """Give dy sigmoid(x)."""
     return t.mul(dy, t.op("Sigmoid", node.x))
 
 
 @rule("Softsign")
 def softsign(t: Tape, node: Node, dy: str) -> str:
-    """dy / (1 + |x|)^2."""
+    """Give dy / (1 + |x|)^2."""
     base = t.add(t.op("Abs", node.x), t.constant(1.0, node.x))
     return t.div(dy, t.mul(base, base))
 
 
 @rule("Tanh")
 def tanh(t: Tape, node: Node, dy: str) -> str:
-    """dy (1 - y^2)."""
+    """Give dy (1 - y^2)."""
     return t.mul(dy, t.sub(t.constant(1.0, node.x), t.mul(node.y, node.y)))
 
 
 @rule("Erf")
 def erf(t: Tape, node: Node, dy: str) -> str:
-    """dy 2 / sqrt(pi) exp(-x^2)."""
+    """Give dy 2 / sqrt(pi) exp(-x^2)."""
     bell = t.op("Exp", t.op("Neg", t.mul(node.x, node.x)))
     return t.mul(dy, t.times(bell, 2 / math.sqrt(math.pi), node.x))
 
 
 @rule("Gelu")
 def gelu(t: Tape, node: Node, dy: str) -> str:
-    """dy (P(x) + x p(x)) with the normal distribution; or the derivative of its tanh form."""
+    """Give dy (P(x) + x p(x)) with the normal distribution; or the derivative of its tanh form."""
     x, half, one = node.x, t.constant(0.5, node.x), t.constant(1.0, node.x)
     if node.get("approximate", "none") == "tanh":
         c = math.sqrt(2 / math.pi)
@@ -163,19 +163,19 @@ def gelu(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Exp")
 def exp(t: Tape, node: Node, dy: str) -> str:
-    """dy y."""
+    """Give dy y."""
     return t.mul(dy, node.y)
 
 
 @rule("Log")
 def log(t: Tape, node: Node, dy: str) -> str:
-    """dy / x."""
+    """Give dy / x."""
     return t.div(dy, node.x)
 
 
 @rule("Sqrt")
 def sqrt(t: Tape, node: Node, dy: str) -> str:
-    """dy / (2 y), and 0 where y is 0."""
+    """Give dy / (2 y), and 0 where y is 0."""
     offset = float(node.marker.rpartition(" ")[2]) if "offset" in node.marker else 0.0
     root = t.add(node.y, t.constant(offset, node.y)) if offset else node.y
     half = t.div(t.times(dy, 0.5, node.x), root)
@@ -184,37 +184,37 @@ def sqrt(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Reciprocal")
 def reciprocal(t: Tape, node: Node, dy: str) -> str:
-    """-dy y^2."""
+    """Give -dy y^2."""
     return t.op("Neg", t.mul(dy, t.mul(node.y, node.y)))
 
 
 @rule("Abs")
 def absolute(t: Tape, node: Node, dy: str) -> str:
-    """dy times the sign of x, 0 at 0."""
+    """Give dy times the sign of x, 0 at 0."""
     return t.mul(dy, t.op("Sign", node.x))
 
 
 @rule("Neg")
 def negative(t: Tape, node: Node, dy: str) -> str:
-    """-dy."""
+    """Give -dy."""
     return t.op("Neg", dy)
 
 
 @rule("Sin")
 def sin(t: Tape, node: Node, dy: str) -> str:
-    """dy cos(x)."""
+    """Give dy cos(x)."""
     return t.mul(dy, t.op("Cos", node.x))
 
 
 @rule("Cos")
 def cos(t: Tape, node: Node, dy: str) -> str:
-    """-dy sin(x)."""
+    """Give -dy sin(x)."""
     return t.op("Neg", t.mul(dy, t.op("Sin", node.x)))
 
 
 @rule("Identity")
 def identity(t: Tape, node: Node, dy: str) -> str:
-    """dy."""
+    """Give dy."""
     return dy
 
 
@@ -226,5 +226,5 @@ def dropout(t: Tape, node: Node, dy: str, *_: str) -> str:
 
 @rule("Cast")
 def cast(t: Tape, node: Node, dy: str) -> str:
-    """dy in the type of x; from or to whole numbers, no gradient."""
+    """Give dy in the type of x; from or to whole numbers, no gradient."""
     return t.op("CastLike", dy, node.x)

@@ -15,7 +15,7 @@ MOST_CHANNELS = 1024  # for which a product with all channels is the fast way to
 
 @rule("LRN")
 def lrn(t: Tape, node: Node, dy: str) -> str:
-    """dy / s^beta - 2 alpha beta / size x (the window's sum of dy y / s), s the energy.
+    """Give dy / s^beta - 2 alpha beta / size x (the window's sum of dy y / s), s the energy.
 
     lrn_layer.cpp, CrossChannelBackward_cpu.
     """
@@ -31,7 +31,7 @@ def lrn(t: Tape, node: Node, dy: str) -> str:
 
 
 def _negative_power(t: Tape, base: str, beta: float, like: str) -> str:
-    """base ** -beta; the usual 0.75 by roots, which are far cheaper than a power."""
+    """Raise the base to -beta; the usual 0.75 by roots, which are far cheaper than a power."""
     if beta == 0.75:
         root = t.op("Sqrt", base)
         return t.op("Reciprocal", t.mul(root, t.op("Sqrt", root)))

@@ -13,7 +13,7 @@ from layerscope.engine.gradient.tape import Tape, size
 
 @rule("MaxPool")
 def max_pool(t: Tape, node: Node, dy: str, *_: str) -> str:
-    """dy at the winner of each window, the first of equal ones; where windows overlap, the sum.
+    """Give dy to the winner of each window, the first of equal ones; overlaps add up.
 
     The runtime's own pooling gives the winners, as places in the whole array.
     """
@@ -31,7 +31,7 @@ def max_pool(t: Tape, node: Node, dy: str, *_: str) -> str:
 
 @rule("AveragePool")
 def average_pool(t: Tape, node: Node, dy: str) -> str:
-    """dy by the number of places that counted, to each place of the window; overlaps add up.
+    """Give dy by the number of places that counted, to each place of the window; overlaps add up.
 
     Each place sums the windows that it is in: pooling again, of the gradient drawn apart by the
     stride.
@@ -119,7 +119,7 @@ def _counts(
 
 @rule("GlobalAveragePool")
 def global_average_pool(t: Tape, node: Node, dy: str) -> str:
-    """dy by the number of places, to each."""
+    """Give dy by the number of places, to each."""
     dims = t.shape(node.x)
     share = t.times(dy, 1 / max(size(dims[2:]), 1), node.x)
     return t.op("Expand", share, t.dims(node.x))
@@ -127,7 +127,7 @@ def global_average_pool(t: Tape, node: Node, dy: str) -> str:
 
 @rule("GlobalMaxPool")
 def global_max_pool(t: Tape, node: Node, dy: str) -> str:
-    """dy at the largest place, the first of equal ones."""
+    """Give dy at the largest place, the first of equal ones."""
     dims = t.shape(node.x)
     rows = t.reshape(node.x, [dims[0] * dims[1], size(dims[2:])])
     first = t.op("ArgMax", rows, axis=1, keepdims=1)

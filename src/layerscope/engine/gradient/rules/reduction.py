@@ -26,26 +26,26 @@ def _spread(t: Tape, node: Node, value: str) -> str:
 
 @rule("ReduceSum")
 def reduce_sum(t: Tape, node: Node, dy: str) -> str:
-    """dy for each."""
+    """Give dy for each."""
     return _spread(t, node, _wide(t, node, dy))
 
 
 @rule("ReduceMean")
 def reduce_mean(t: Tape, node: Node, dy: str) -> str:
-    """dy by their number, for each."""
+    """Give dy by their number, for each."""
     number = size([t.shape(node.x)[a] for a in axes_of(t, node)])
     return _spread(t, node, t.times(_wide(t, node, dy), 1 / max(number, 1), node.x))
 
 
 @rule("ReduceL1")
 def reduce_l1(t: Tape, node: Node, dy: str) -> str:
-    """dy times the sign of x, 0 at 0."""
+    """Give dy times the sign of x, 0 at 0."""
     return t.mul(_wide(t, node, dy), t.op("Sign", node.x))
 
 
 @rule("ReduceL2")
 def reduce_l2(t: Tape, node: Node, dy: str) -> str:
-    """dy x / y, and 0 where y is 0."""
+    """Give dy x / y, and 0 where y is 0."""
     y = _wide(t, node, node.y)
     share = t.div(_wide(t, node, dy), y)
     sound = t.where(t.op("Greater", y, t.constant(0.0, node.x)), share, node.x)
@@ -60,20 +60,20 @@ def reduce_sum_square(t: Tape, node: Node, dy: str) -> str:
 
 @rule("ReduceLogSum")
 def reduce_log_sum(t: Tape, node: Node, dy: str) -> str:
-    """dy by the sum, for each."""
+    """Give dy by the sum, for each."""
     return _spread(t, node, t.div(_wide(t, node, dy), t.op("Exp", _wide(t, node, node.y))))
 
 
 @rule("ReduceLogSumExp")
 def reduce_log_sum_exp(t: Tape, node: Node, dy: str) -> str:
-    """dy exp(x - y)."""
+    """Give dy exp(x - y)."""
     share = t.op("Exp", t.sub(node.x, _wide(t, node, node.y)))
     return t.mul(_wide(t, node, dy), share)
 
 
 @rule("ReduceMax", "ReduceMin")
 def reduce_extreme(t: Tape, node: Node, dy: str) -> str:
-    """dy for the largest (smallest); of equal ones, for the first."""
+    """Give dy for the largest (smallest); of equal ones, for the first."""
     axes, rank = axes_of(t, node), t.rank(node.x)
     kept = [i for i in range(rank) if i not in axes]
     dims = t.shape(node.x)
@@ -93,7 +93,7 @@ def reduce_extreme(t: Tape, node: Node, dy: str) -> str:
 
 @rule("ReduceProd")
 def reduce_prod(t: Tape, node: Node, dy: str) -> str:
-    """dy times the product of the others, also where one is 0."""
+    """Give dy times the product of the others, also where one is 0."""
     axes, rank = axes_of(t, node), t.rank(node.x)
     kept = [i for i in range(rank) if i not in axes]
     dims, order = t.shape(node.x), [*kept, *axes]

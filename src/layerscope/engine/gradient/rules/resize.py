@@ -14,7 +14,7 @@ from layerscope.errors import UnsupportedError
 
 @rule("Resize", "Upsample")
 def resize(t: Tape, node: Node, dy: str) -> str:
-    """dy by the matrix of each axis: nearest and linear, any scale."""
+    """Give dy by the matrix of each axis: nearest and linear, any scale."""
     mode = node.get("mode", "nearest")
     if mode not in ("nearest", "linear"):
         raise UnsupportedError(f"mode {mode}; nearest and linear have a gradient here")
@@ -66,7 +66,7 @@ def _matrix(node: Node, have: int, made: int, scale: float | None) -> NDArray[np
             matrix[i, min(max(_nearest(way, x), 0), have - 1)] = 1
             continue
         x = min(max(x, 0.0), have - 1.0)
-        low = min(int(math.floor(x)), have - 1)
+        low = min(math.floor(x), have - 1)
         high = min(low + 1, have - 1)
         matrix[i, low] += 1 - (x - low)
         matrix[i, high] += x - low
