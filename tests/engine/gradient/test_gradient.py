@@ -245,6 +245,27 @@ def test_indices_have_no_gradient(tmp_path: Path) -> None:
         net.gradient("p", "x", np.ones((2, 5)))
 
 
+def test_proposals_count_as_given(tmp_path: Path) -> None:
+    """As in Caffe: regions are where they are, and what is pooled there has the gradient."""
+    layers = """
+    layer { name: "p" type: "Proposal" bottom: "x" bottom: "d" bottom: "i" top: "rois"
+            proposal_param { ratio: 1 scale: 1 } }
+    layer { name: "t" type: "TanH" bottom: "rois" top: "t" }
+    """
+    net = net_of(tmp_path, (1, 2, 3, 4), layers, more={"d": (1, 4, 3, 4), "i": (1, 3)})
+    feeds = {"x": np.ones((1, 2, 3, 4)), "d": np.zeros((1, 4, 3, 4)), "i": [[40, 60, 1]]}
+    with pytest.raises(UsageError, match='is zero everywhere: layer "p"'):
+        net.gradient("t", "x", {name: np.float32(array) for name, array in feeds.items()})
+
+
+def test_a_blob_whose_size_a_run_tells(tmp_path: Path) -> None:
+    layer = 'layer { name: "f" type: "Filter" bottom: "x" bottom: "s" top: "y" }'
+    net = net_of(tmp_path, (4, 2), layer, more={"s": (4, 1)})
+    feeds = {"x": np.ones((4, 2), np.float32), "s": np.float32([[1], [0], [0], [2]])}
+    np.testing.assert_array_equal(net.gradient("y", "x", feeds), [[1, 1], [0, 0], [0, 0], [1, 1]])
+    np.testing.assert_array_equal(net.gradient("y:1", "x", feeds), [[0, 1], [0, 0], [0, 0], [0, 1]])
+
+
 def test_an_op_without_a_rule_names_its_layer() -> None:
     case = Case("Hardmax", [np.float32([[1, 3, 2]])])
     with pytest.raises(UnsupportedError, match=r'layer "layer" \(Hardmax\): there is no rule') as e:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from engine.gradient.cases import CASES
 from engine.gradient.onenode import Case, differences
 from layerscope.engine.gradient.registry import QUANTIZED, STOPS, rules
 
+WITHOUT_RULE = {"MaxRoiPool"}  # it does not say which place won
 WITHOUT_CASE = {"Cast", "Mod", "Gelu", "Upsample"}  # tested below, or of another opset
 
 
@@ -42,3 +46,21 @@ def test_every_rule_has_a_case() -> None:
 def test_an_op_either_has_a_rule_or_stops() -> None:
     assert not set(rules()) & (STOPS | QUANTIZED)
     assert all(each.summary.endswith(".") for each in rules().values())
+
+
+def test_the_docs_list_every_rule() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gradient.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M)
+    assert table == [(op, each.summary) for op, each in rules().items()]
+    assert all(f"`{op}`" in page for op in STOPS)
+
+
+def test_what_the_readers_write_has_a_rule_or_stops() -> None:
+    """Every ONNX op that a layer type may become, found in the code of the readers."""
+    readers = Path(__file__).parents[3] / "src" / "layerscope" / "readers"
+    names: set[str] = set()
+    for path in readers.rglob("*.py"):
+        found = re.findall(r'\bg\.(?:op|ops|bounded|selection)\(\s*"(\w+)"', path.read_text())
+        names.update(found)
+    assert len(names) > 50
+    assert names - set(rules()) - STOPS == WITHOUT_RULE

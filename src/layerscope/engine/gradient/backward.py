@@ -76,17 +76,18 @@ def backward(
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
     parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
     order: dict[str, str] = {}
+    names = layer_names(net)
     left: dict[str, dict[str, str]] = {}  # layer -> value to the one that is read in its place
     for i in sorted(between.nodes, reverse=True):
         node = replace(nodes[i], wanted=between.inputs(nodes[i]))
-        tape.prefix = layer_of(net, i)
+        tape.prefix = names[i]
         dys = [_summed(tape, value, parts, order) for value in node.outputs]
         if not any(dys) or not node.wanted:
             continue
         if node.marker.startswith((_AT, _SQUARE)):
             found = _by_memory(tape, node, dys[0], net, left)
         else:
-            found = _derived(tape, node, dys, net, i)
+            found = _derived(tape, node, dys)
         for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
@@ -200,18 +201,18 @@ def _by_memory(
     )
     if square and node.y == top:
         dy = tape.op("Add", tape.zeros(top), tape.constant(1.0, top))
-    found = _derived(tape, seen, [dy], net, node.position)
+    found = _derived(tape, seen, [dy])
     for i, dx in found.items():
         if square and node.inputs[i] == bottom:
             found[i] = tape.mul(dx, dx)
     return found
 
 
-def _derived(tape: Tape, node: Node, dys: Sequence[str], net: Net, at: int) -> dict[int, str]:
+def _derived(tape: Tape, node: Node, dys: Sequence[str]) -> dict[int, str]:
     if node.marker == "gradient: passes":
         return {0: tape.unbroadcast(dys[0], node.x, tape.shape(node.y))}
     found = rules().get(node.op)
-    where = f"layer {quoted(layer_of(net, at))} ({node.op})"
+    where = f"layer {quoted(tape.prefix)} ({node.op})"
     if node.op in QUANTIZED:
         raise UnsupportedError(
             f"{where} works on whole numbers, which have no gradient; take the net before it was"
@@ -229,13 +230,13 @@ def _derived(tape: Tape, node: Node, dys: Sequence[str], net: Net, at: int) -> d
     return {0: given} if isinstance(given, str) else dict(given)
 
 
-def layer_of(net: Net, position: int) -> str:
-    """The name of the layer that a node belongs to."""
+def layer_names(net: Net) -> list[str]:
+    """For each node the name of the layer that it belongs to, or its own."""
+    names = [node.name or node.output[0] for node in net.graph.nodes]
     for layer in net.layers:
-        if position in layer.nodes:
-            return layer.name
-    node = net.graph.nodes[position]
-    return node.name or node.output[0]
+        for position in layer.nodes:
+            names[position] = layer.name
+    return names
 
 
 def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], made: tuple[str, ...]) -> Graph:
@@ -281,12 +282,13 @@ def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
     """Whether a value is computed from another, and the layer at which its gradient stops."""
     graph = net.graph
     before, touched = _before(graph, [target]), {wanted}
-    stop = ""
+    stop, names = "", layer_names(net)
     for i in sorted(before):
         node = graph.nodes[i]
         if touched.isdisjoint(node.input):
             continue
         touched.update(node.output)
-        if not stop and node.op_type in STOPS | {"Cast"}:
-            stop = layer_of(net, i)
+        stops = node.op_type in STOPS | {"Cast"} or node.doc_string == "gradient: stops"
+        if not stop and stops:
+            stop = names[i]
     return target in touched, stop

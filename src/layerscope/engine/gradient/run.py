@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
-from layerscope.engine.gradient.backward import Backward, backward, dependent, layer_of, pruned
+from layerscope.engine.gradient.backward import Backward, backward, dependent, layer_names, pruned
 from layerscope.engine.gradient.tape import FLOATS, sized_by_run
 from layerscope.engine.onnxruntime import Session, fed_and_fitting, run, wanted_blobs
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
@@ -79,7 +79,7 @@ class Program:
             if np.isnan(arrays[gradient]).any():
                 nodes = self.found.net.graph.nodes  # those of the forward graph come first
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_of(self.found.net, reader)
+                return layer_names(self.found.net)[reader]
         return ""
 
 
@@ -205,14 +205,15 @@ def _unit_seed(
     net: Net, fitting: Net, words: str, key: str, inputs: Any, allow_missing: bool
 ) -> Array:
     """1 at the unit of every image of the batch, 0 elsewhere; all 1 for a whole blob."""
-    dims = fitting.blobs[key].shape
-    if ":" not in words or words in net.blobs or words == f"{key}@{net.blobs[key].layer}":
-        return np.ones(dims, np.float32)
+    blob = fitting.blobs[key]
     top = words.rpartition(":")[2].startswith("top")
-    if top:
+    if top or blob.value in sized_by_run(fitting.graph):
         blobs = run(net, inputs, [key], allow_missing=allow_missing)
     else:
-        blobs = Blobs({key: np.broadcast_to(np.float32(0), dims)})
+        blobs = Blobs({key: np.broadcast_to(np.float32(0), blob.shape)})
+    dims = blobs[key].shape
+    if ":" not in words or words in (key, f"{key}@{blob.layer}"):
+        return np.ones(dims, np.float32)
     seed = np.zeros(dims, np.float32)
     for image in range(dims[0] if len(dims) > 1 else 1):
         unit = parse_unit(words, net, blobs, image)

@@ -125,7 +125,7 @@ def softplus(t: Tape, node: Node, dy: str) -> str:
 
 @rule("Softsign")
 def softsign(t: Tape, node: Node, dy: str) -> str:
-    """Give dy / (1 + |x|)^2."""
+    """Give dy / (1 + abs(x))^2."""
     base = t.add(t.op("Abs", node.x), t.constant(1.0, node.x))
     return t.div(dy, t.mul(base, base))
 
