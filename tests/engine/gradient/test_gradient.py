@@ -13,6 +13,9 @@ from closeness import assert_blob_close
 from conftest import GOLDEN
 from engine.gradient.onenode import Case, differences
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
+from layerscope.inputs import Preprocessing
+from layerscope.net import Blob, Layer, Net
+from layerscope.readers.graph import GraphBuilder
 from onelayer import net_of
 from readers.caffe.layers.test_golden import fed, opened
 
@@ -193,6 +196,46 @@ def test_losses_where_a_derivative_would_fail(tmp_path: Path) -> None:
     assert not net.gradient("c", "x", feeds).any()
 
 
+def test_losses_by_the_formulas_of_caffe(tmp_path: Path) -> None:
+    """Backward_cpu of each loss, written down anew."""
+    layers = """
+    layer { name: "i" type: "InfogainLoss" bottom: "x" bottom: "t" bottom: "h" top: "i" }
+    layer { name: "m" type: "MultinomialLogisticLoss" bottom: "p" bottom: "t" top: "m" }
+    layer { name: "l" type: "HingeLoss" bottom: "x" bottom: "t" top: "l"
+            hinge_loss_param { norm: L2 } }
+    layer { name: "c" type: "ContrastiveLoss" bottom: "x" bottom: "p" bottom: "t" top: "c"
+            contrastive_loss_param { margin: 2 } }
+    layer { name: "o" type: "ContrastiveLoss" bottom: "x" bottom: "p" bottom: "t" top: "o"
+            contrastive_loss_param { margin: 2 legacy_version: true } }
+    """
+    more = {"t": (3,), "h": (1, 1, 4, 4), "p": (3, 4)}
+    net = net_of(tmp_path, (3, 4), layers, more=more)
+    random = np.random.default_rng(9)
+    x, p, h = random.normal(size=(3, 4)), random.random((3, 4)) * 0.3, random.random((4, 4))
+    x[1] = p[1] + 0.01  # a pair so near that the 1e-4 counts
+    p[2, 1] = 1e-30
+    label = np.array([0, 0, 1])
+    feeds = {"x": x, "p": p, "t": label, "h": h[None, None]}
+    feeds = {name: np.float32(array) for name, array in feeds.items()}
+    rows = np.arange(3)
+    share = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    infogain = (share * h[label].sum(1, keepdims=True) - h[label]) / 3
+    multinomial = np.zeros((3, 4))
+    multinomial[rows, label] = -1 / np.maximum(p[rows, label], 1e-20) / 3
+    sign = np.ones((3, 4))
+    sign[rows, label] = -1
+    hinge = 2 * sign * np.maximum(0, 1 + sign * x) / 3
+    apart = x - p
+    square = (apart**2).sum(1, keepdims=True)
+    distance = np.sqrt(square)
+    short = np.maximum(2 - distance, 0)
+    contrastive = np.where(label[:, None] == 1, apart, -short / (distance + 1e-4) * apart) / 3
+    old = np.where(label[:, None] == 1, apart, -apart * (square < 2)) / 3
+    for blob, wrt, want in (("i", "x", infogain), ("m", "p", multinomial), ("l", "x", hinge),
+                            ("c", "x", contrastive), ("o", "x", old)):  # fmt: skip
+        assert_blob_close(net.gradient(blob, wrt, feeds), want, blob, tolerance=1e-5)
+
+
 def test_in_place_as_caffe_leaves_it(tmp_path: Path) -> None:
     """Power in place: Caffe squares its slope and forgets what came from above (power_layer.cpp)."""
     power = 'layer {{ name: "p" type: "Power" bottom: "x" top: "{0}" power_param {{ scale: 3 }} }}'
@@ -271,6 +314,30 @@ def test_an_op_without_a_rule_names_its_layer() -> None:
     with pytest.raises(UnsupportedError, match=r'layer "layer" \(Hardmax\): there is no rule') as e:
         case.net().gradient("y0", "x0", case.feeds())
     assert e.value.exit_code == 4
+
+
+def test_whole_numbers_have_no_gradient() -> None:
+    case = Case("TopK", [np.float32([[1, 3, 2]]), np.asarray([1])], outputs=2)
+    with pytest.raises(UnsupportedError, match=r'"y1" holds whole numbers \(layer "layer"\)'):
+        case.net().gradient("y1", "x0", case.feeds())
+    scale, zero = np.float32(0.5), np.uint8(3)
+    case = Case("QuantizeLinear", [np.float32([1, 3]), scale, zero], fixed=(1,))
+    with pytest.raises(UnsupportedError, match=r'"y0" holds whole numbers'):
+        case.net().gradient("y0", "x0", case.feeds())
+
+
+def test_a_quantized_net_says_so() -> None:
+    """To eight bits and back: the gradient between them is that of a staircase."""
+    g = GraphBuilder()
+    x = g.input("x", (2, 3))
+    scale, zero = g.constant(np.float32(0.5)), g.constant(np.uint8(100))
+    small = g.op("QuantizeLinear", x, scale, zero)
+    y = g.op("DequantizeLinear", small, scale, zero)
+    blobs = {n: Blob(n, (2, 3), v, "q", n) for n, v in (("x", x), ("y", y))}
+    layer = Layer("q", "Quantize", "", ("x",), ("y",), nodes=range(2))
+    net = Net("q", "test", (layer,), blobs, g.finish(), ("y",), Preprocessing())
+    with pytest.raises(UnsupportedError, match=r'layer "q" \(QuantizeLinear\) works on whole'):
+        net.gradient("y", "x", np.ones((2, 3), np.float32))
 
 
 def test_not_a_number_names_the_layer(tmp_path: Path) -> None:

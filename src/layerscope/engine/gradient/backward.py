@@ -72,7 +72,7 @@ def backward(
     graph = net.graph
     tape = Tape(graph)
     nodes = [_node(each, i) for i, each in enumerate(graph.nodes)]
-    between = _reached(graph, nodes, wanted, _before(graph, targets), tape, blocked)
+    between = _reached(net, nodes, wanted, _before(graph, targets), tape, blocked)
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
     parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
     order: dict[str, str] = {}
@@ -149,7 +149,7 @@ def _before(graph: Graph, targets: Iterable[str]) -> set[int]:
 
 
 def _reached(
-    graph: Graph,
+    net: Net,
     nodes: Sequence[Node],
     wanted: Iterable[str],
     before: set[int],
@@ -163,6 +163,11 @@ def _reached(
         if node.op in STOPS or node.marker == "gradient: stops":
             continue
         if any(value in values and (i, value) not in blocked for value in node.inputs):
+            if node.op in QUANTIZED:
+                raise UnsupportedError(
+                    f"layer {quoted(layer_names(net)[i])} ({node.op}) works on whole numbers, which"
+                    " have no gradient; take the net as it was before it was quantized"
+                )
             made = [value for value in node.outputs if value and tape.is_float(value)]
             values.update(made)
             found += [i] if made else []
@@ -213,11 +218,6 @@ def _derived(tape: Tape, node: Node, dys: Sequence[str]) -> dict[int, str]:
         return {0: tape.unbroadcast(dys[0], node.x, tape.shape(node.y))}
     found = rules().get(node.op)
     where = f"layer {quoted(tape.prefix)} ({node.op})"
-    if node.op in QUANTIZED:
-        raise UnsupportedError(
-            f"{where} works on whole numbers, which have no gradient; take the net before it was"
-            " quantized"
-        )
     if found is None:
         raise UnsupportedError(
             f"{where}: there is no rule for the gradient of {node.op}; {len(rules())} ops have one"

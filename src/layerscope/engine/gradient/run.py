@@ -100,9 +100,9 @@ def gradient(
     )
     feeds = {name: each.array for name, each in fed.items()}
     values = {name: fitting.blobs[key].value for name, key in blobs.items()} | params
-    seeds = _seeds(net, fitting, of, targets, inputs, allow_missing)
-    for key in targets:
+    for key in (*targets, *blobs.values()):
         _check_float(fitting, key)
+    seeds = _seeds(net, fitting, of, targets, inputs, allow_missing)
     program = _program(fitting, tuple(seeds), tuple(dict.fromkeys(values.values())))
     found = program.run(feeds, seeds)
     for name, value in values.items():
