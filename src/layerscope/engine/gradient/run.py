@@ -16,10 +16,10 @@ from layerscope.engine.gradient.tape import FLOATS, sized_by_run
 from layerscope.engine.onnxruntime import Session, fed_and_fitting, run, wanted_blobs
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
 from layerscope.net import Net
-from layerscope.text import nearest_hint, plural, quoted, shape
+from layerscope.text import nearest_hint, quoted, shape
 from layerscope.units import parse_unit
 
-KEPT_PROGRAMS = 3  # per net: backward graphs with their sessions
+KEPT_PROGRAMS = 2  # per net: backward graphs with their sessions
 Array = NDArray[Any]
 
 _programs: WeakKeyDictionary[Net, OrderedDict[tuple[Any, ...], Program]] = WeakKeyDictionary()
@@ -243,7 +243,7 @@ def _independent(net: Net, targets: Sequence[str], name: str, value: str) -> Usa
         )
     return UsageError(
         f"{words} {'do' if many else 'does'} not depend on {quoted(name)}: no way through the net"
-        f" leads from it to {plural(len(targets), 'target')}"
+        " leads from the one to the other"
     )
 
 
