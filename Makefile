@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PAGE := src/layerscope/show/page
+TYPESCRIPT := 5.9.3
+TSC := $(VENV)/page/node_modules/.bin/tsc
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint lint-page format bench clean pictures
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -25,10 +28,20 @@ demo: $(VENV)/installed  ## classify an image with the demo net and draw every l
 test: $(VENV)/developer  ## every test
 	@$(BIN)/python -m pytest -q
 
-lint: $(VENV)/developer  ## format, lint, types
+lint: $(VENV)/developer  ## format, lint, types of Python and of the page's modules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; \
+	elif [ "$$CI" = true ]; then echo "lint: npm is not installed" >&2; exit 1; \
+	else echo "lint: npm is not installed: the types of $(PAGE)/*.js are NOT checked"; fi
+
+lint-page: $(TSC)
+	@$(TSC) --project $(PAGE)
+
+$(TSC): Makefile
+	@npm install --no-save --no-audit --no-fund --silent --prefix $(VENV)/page typescript@$(TYPESCRIPT)
+	@touch $@
 
 format: $(VENV)/developer  ## put the code into the project's format
 	@$(BIN)/ruff format .
@@ -36,6 +49,9 @@ format: $(VENV)/developer  ## put the code into the project's format
 
 bench: $(VENV)/developer  ## ratios and times, measured on this machine
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/developer  ## the pictures of README and docs, made again
+	@$(BIN)/python tools/make_pictures.py
 
 clean:
 	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache

@@ -9,6 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from layerscope.show.page import MODULES
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -27,6 +29,8 @@ def test_wheel(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"layerscope/demo/demo.prototxt", "layerscope/demo/demo.caffemodel"} <= set(names)
     assert "layerscope/demo/labels.txt" in names and "layerscope/demo/ORIGIN.md" in names
+    page = {f"layerscope/show/page/{name}.js" for name in MODULES}
+    assert {*page, "layerscope/show/page/page.css"} <= set(names)
     assert all(name.startswith("layerscope") for name in names)
     assert wheel.stat().st_size < 3_000_000
 

@@ -5,6 +5,7 @@ net = ls.open("deploy.prototxt", "weights.caffemodel")
 blobs = net.run("cat.jpg")                # every blob of one run
 ls.grid(blobs["conv1"][0])                # a picture; shows itself in a notebook
 ls.report(net, "cat.jpg", "cat.html")     # every layer on one page
+ls.diagram(net).save("net.svg")           # the architecture
 """
 
 from __future__ import annotations
@@ -15,14 +16,31 @@ from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net, Param
-from layerscope.pictures import Grid, Picture, Plot, grid, histogram, plot, probabilities, vector
+from layerscope.pictures import (
+    Diagram,
+    Filters,
+    Grid,
+    Picture,
+    Plot,
+    filters,
+    grid,
+    histogram,
+    plot,
+    probabilities,
+    vector,
+)
 from layerscope.readers import open_net as open  # the name that people look for
+from layerscope.show.architecture import net_diagram as diagram
+from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
 
 __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
+    "Diagram",
+    "Explanation",
+    "Filters",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -33,7 +51,10 @@ __all__ = [
     "Preprocessing",
     "__version__",
     "convert",
+    "diagram",
     "errors",
+    "explain",
+    "filters",
     "grid",
     "histogram",
     "open",

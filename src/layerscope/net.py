@@ -96,6 +96,7 @@ class Layer:
             passes its bottom on, as dropout does when testing.
         summary: what it does, in one line with its settings.
         reason: why it is not computed, in one line; "" when it is.
+        needs: the layers it would read that are not computed; empty when it is computed.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Layer:
     nodes: range = range(0)
     summary: str = ""
     reason: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_help_and_version(run) -> None:
                 assert parameter.help, f"{name} {parameter.name} has no help"
 
 
-@pytest.mark.parametrize("command", ["shapes", "show", "report", "demo", "layers"])
+@pytest.mark.parametrize("command", ["shapes", "show", "report", "diagram", "demo", "layers"])
 def test_unknown_option_and_missing_argument(run, command: str) -> None:
     found = run(command, "--nonsense")
     assert found.code == 2 and found.err.startswith("error: No such option") and not found.out
@@ -76,10 +76,10 @@ def test_show_every_kind(run, small, image) -> None:
         (["--blob", "data"], "data.png", "image.png 7x9, stretched to 7x9; BGR 0-255, minus"),
         (["--blob", "fc2"], "fc2.png", "fc2 (1, 5)"),
         (["--blob", "prob"], "prob.png", "prob (1, 5)"),
-        (["--param", "conv1"], "conv1-param0.png", "conv1/0 (4, 3, 3, 3): 4 of 4 shown"),
+        (["--param", "conv1"], "conv1-param0.png", "conv1/0 (4, 3, 3, 3): 4 of 4 filters"),
         (["--param", "conv1:1"], "conv1-param1.png", "conv1/1 (4,)"),
         (["--param", "conv1/1"], "conv1-param1.png", "conv1/1 (4,)"),
-        (["--param", "fc2"], "fc2-param0.png", "fc2/0 (5, 140): 1 of 1 shown"),
+        (["--param", "fc2"], "fc2-param0.png", "fc2/0 (5, 140): 5 of 5 filters"),
     ):
         found = run("show", *small, image, *words)
         assert (found.code, found.err) == (0, ""), found.err
@@ -120,7 +120,9 @@ def test_labels_beside_the_net(run, small, image) -> None:
     (small[0].parent / "labels.txt").write_text("ant\nbee\ncat\ndog\n$x^2$ </script>\n")
     assert run("report", *small, image, "-o", "r.html").code == 0
     page = Path("r.html").read_text()
-    assert "bee" in page and "</script>" not in page and "&lt;/script&gt;" in page
+    assert "bee" in page and "$x^2$ </script>" not in page
+    assert "$x^2$ &lt;/script&gt;" in page and "$x^2$ \\u003c/script\\u003e" in page
+    assert page.count("</script>") == page.count("<script")
 
 
 def test_report(run, small, image) -> None:
@@ -131,6 +133,41 @@ def test_report(run, small, image) -> None:
     again = json.loads(run("report", *small, image, "--json", "-o", "x.html").out)
     assert again["bytes"] == Path("x.html").stat().st_size
     assert again["fed"]["data"].startswith("image.png 7x9") and len(again["top"]) == 5
+
+
+def test_diagram(run, small) -> None:
+    """In three formats, with weights and without them."""
+    found = run("diagram", small[0])
+    assert (found.code, found.err) == (0, "")
+    assert found.out.startswith("small.svg: 4 blocks, 3 edges, 460 x ")
+    assert Path("small.svg").read_text().count("data-key") == 4
+    for kind in ("svg", "png", "pdf"):
+        again = json.loads(run("diagram", *small, "-o", f"x.{kind}", "--json").out)
+        assert again["written"] == f"x.{kind}" and Path(f"x.{kind}").stat().st_size > 1000
+        assert (again["blocks"], again["edges"], again["notes"]) == (4, 3, [])
+    with Image.open("x.png") as picture:
+        assert picture.size == (again["width"], again["height"])
+    right = json.loads(run("diagram", small[0], "--direction", "right", "--json").out)
+    assert right["height"] < again["height"]
+    wrong = run("diagram", small[0], "--direction", "up")
+    assert wrong.code == 2 and "'up' is not one of 'down', 'right'" in wrong.err
+    assert run("diagram").code == 2
+
+
+def test_diagram_leaves_no_file_behind(run, small, tmp_path: Path) -> None:
+    wrong = run("diagram", small[0], "-o", "net.jpg")
+    assert wrong.code == 2 and "possible: .svg, .png, .pdf" in wrong.err
+    assert run("diagram", tmp_path / "none.prototxt").code == 2
+    chain = "".join(
+        f'layer {{ name: "p{n}" type: "TanH" bottom: "{f"p{n - 1}" if n else "data"}" top: "p{n}" }}\n'
+        for n in range(3000)
+    )
+    long = tmp_path / "long.prototxt"
+    long.write_text(f'input: "data" input_shape {{ dim: 2 dim: 3 }}\n{chain}')
+    found = run("diagram", long, "-o", "long.png")
+    assert found.code == 5 and "the limit of a PNG is 67,108,864" in found.err
+    assert list(Path.cwd().iterdir()) == []
+    assert run("diagram", long, "-o", "long.svg").code == 0
 
 
 def test_labels_of_another_net(run, small, image) -> None:
@@ -262,7 +299,7 @@ BAD = [
     (wrong_blob, 2, 'blob "conv9" is not in net "layerscope-demo" ('),
     (unwritable, 6, "none"),
     (two_texts, 3, "a.prototxt: a text definition, but the weights should stand here"),
-    (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME or --param LAYER"),
+    (lambda f: ["show", DEFINITION, WEIGHTS], 2, "show needs --blob NAME, --param LAYER or --all"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--blob", "conv1"], 2, "show --blob needs an image"),
     (lambda f: ["show", DEFINITION, "--param", "conv1"], 3, "has no weights"),
     (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:7"], 2, "has params 0 to 1, there is no 7"),
@@ -310,7 +347,7 @@ def test_shapes_of_a_net_with_an_unknown_type(run, tmp_path: Path) -> None:
         'layer { name: "y" type: "Foo" bottom: "x" top: "y" }'
     )
     found = run("shapes", tmp_path / "n.prototxt")
-    assert found.code == 0 and "x  (2, 3)" in found.out
+    assert found.code == 0 and "x     (2, 3)" in found.out
     assert 'n.prototxt:2:24: layer "y" has type "Foo"' in found.err
     (layer,) = json.loads(run("shapes", tmp_path / "n.prototxt", "--json").out)["not_computed"]
     assert (layer["layer"], layer["type"]) == ("y", "Foo") and '"Foo"' in layer["reason"]
@@ -371,6 +408,62 @@ def test_demo(run) -> None:
     ]  # fmt: skip
     as_json = json.loads(run("demo", "--json", "-o", "other").out)
     assert as_json["top"][0]["value"] > 0.5
+
+
+CAT = images()["cat"]
+
+
+def test_explain(run) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "conv1:12,30,17", "-o", "unit.png")
+    assert found.code == 0, found.err
+    assert found.out.startswith("conv1:12,30,17 = 0.436")
+    assert "3 of 3 channels shown" in found.out and "unit.png: the picture" in found.out
+    assert Path("unit.png").stat().st_size > 10_000
+    named = run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "prob:top1", "--depth", 3)
+    assert named.out.splitlines()[0].endswith("(cat)")
+    assert [line.split(":")[0] for line in named.out.splitlines() if line.startswith("fc")] == [
+        "fc8", "fc7",
+    ]  # fmt: skip
+
+
+def test_explain_as_json(run) -> None:
+    told = json.loads(
+        run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "pool1:3,20,20", "--json").out
+    )
+    assert told["steps"][0]["op"] == "MaxPool" and len(told["steps"][0]["operands"]) == 9
+    assert told["strongest"] == "conv1:3,41,40" and told["written"] is None
+
+
+def test_explain_numbers_that_are_not_finite_as_json(run) -> None:
+    blob = np.full((1, 3, 227, 227), np.nan, np.float32)
+    np.save("nan.npy", blob)
+    found = run("explain", DEFINITION, WEIGHTS, "nan.npy", "--unit", "prob:3", "--json")
+    told = json.loads(found.out, parse_constant=lambda name: pytest.fail(name))
+    assert told["value"] is None and told["recomputed"] is None
+    assert run("explain", DEFINITION, WEIGHTS, "nan.npy", "--unit", "conv1:1,2,3").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--unit", "conv9:1,2,3"), 'blob "conv9" is not in net'),
+        (("--unit", "conv1:48,0,0"), '"conv1" has 48 channels, 0 to 47'),
+        (("--unit", "conv1:1"), "takes 3"),
+        (("--unit", "prob:1", "--image-index", "1"), "the batch has 1 image"),
+        (("--unit", "prob:1", "-o", "unit.gif"), "possible: .png, .svg, .pdf"),
+        (("--unit", "prob:1", "--depth", "0"), "--depth"),
+        ((), "--unit"),
+    ],
+)
+def test_explain_says_what_is_wrong(run, words: tuple[str, ...], message: str) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, CAT, *words)
+    assert found.code == 2 and message in found.err and found.err.count("\n") == 1
+    assert found.out == "" and list(Path().iterdir()) == []
+
+
+def test_explain_needs_an_image(run) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, "--unit", "prob:1")
+    assert found.code == 2 and "explain needs an image" in found.err
 
 
 def test_level_and_stage_choose_the_layers(run, tmp_path):

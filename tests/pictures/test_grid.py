@@ -185,6 +185,13 @@ def test_values_that_are_not_finite_are_counted_and_marked() -> None:
     assert made.array.tolist() == [[black, pink, white, white, pink, pink, gray]]
 
 
+def test_some_of_the_tiles_that_are_each_scaled_by_their_own() -> None:
+    tiles = np.random.default_rng(4).normal(size=(10, 3, 4))
+    for scale in ("tile", "tile-signed"):
+        some, whole = grid(tiles, scale, limit=5, columns=5), grid(tiles, scale, columns=5)
+        np.testing.assert_array_equal(some.pixels, whole.pixels[:3])
+
+
 def test_those_beyond_the_limit_are_counted_too() -> None:
     tiles = np.array([[[0.0, 4.0]], [[np.nan, 2.0]]])
     made = grid(tiles, limit=1)

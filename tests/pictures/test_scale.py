@@ -36,10 +36,10 @@ def slow(tiles: np.ndarray[Any, Any], scale: Scale) -> np.ndarray[Any, Any]:
         if not math.isfinite(tiles[index]):
             continue
         peers = every
-        if scale == "tile":
+        if scale in ("tile", "tile-signed"):
             peers = [Fraction(float(v)) for v in tiles[index[0]].ravel() if math.isfinite(v)]
         low, high, top = min(peers), max(peers), 255
-        if scale == "signed":
+        if scale in ("signed", "tile-signed"):
             high = max(abs(low), abs(high))
             low, top = -high, 254
         value = Fraction(float(tiles[index]))
@@ -53,6 +53,13 @@ def test_all_goes_from_lowest_to_highest_of_the_stack() -> None:
     scaled = normalize(tiles, "all")
     np.testing.assert_array_equal(scaled.levels, [[[0, 51, 102]], [[153, 204, 255]]])
     assert (scaled.low, scaled.high, scaled.finite) == (0, 5, None)
+
+
+def test_tile_signed_has_zero_in_the_middle_of_each_tile() -> None:
+    tiles = np.array([[[-1.0, 0.0, 0.5]], [[0.0, 10.0, 5.0]], [[np.nan, np.inf, -np.inf]]])
+    scaled = normalize(tiles, "tile-signed")
+    assert scaled.levels[:2].tolist() == [[[0, 127, 191]], [[127, 254, 191]]]
+    assert (scaled.low, scaled.high) == (-10, 10)
 
 
 def test_tile_goes_from_lowest_to_highest_of_each_tile() -> None:
@@ -100,9 +107,9 @@ def test_many_pieces_agree_with_one(scale: Scale) -> None:
     extent = measure(tiles, scale)
     whole = stretch(tiles, extent)
     for index in (0, 10, 11, 36):
-        low = extent.low[index] if scale == "tile" else extent.low
-        high = extent.high[index] if scale == "tile" else extent.high
-        top = 254 if scale == "signed" else 255
+        low = extent.low[index] if scale.startswith("tile") else extent.low
+        high = extent.high[index] if scale.startswith("tile") else extent.high
+        top = 254 if scale.endswith("signed") else 255
         exact = (tiles[index].astype(float) - low) / (high - low) * top
         assert np.abs(whole[index] - exact).max() < 0.501
 

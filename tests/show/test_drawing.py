@@ -32,13 +32,16 @@ def opened(folder: Path) -> ls.Net:
 
 def test_only_filters_that_read_an_image_are_in_colour(tmp_path: Path) -> None:
     net = opened(tmp_path)
-    assert "3 of 3 shown, 4x3 each in colour (from BGR)" in param_picture(net, "c1").caption
-    assert "12 of 12 shown, 2x2 each, scaled" in param_picture(net, "c2").caption
+    assert "3 of 3 filters shown, 4x3 each in colour (from BGR)" in param_picture(net, "c1").caption
+    assert (
+        "4 of 4 filters shown, all 3 input channels side by side, 2x2 each, scaled"
+        in param_picture(net, "c2").caption
+    )
 
 
 def test_a_kernel_of_width_three_is_no_colour_picture(tmp_path: Path) -> None:
     net = opened(tmp_path)
-    assert "20 of 20 shown, 1x3 each, scaled" in param_picture(net, "c3").caption
+    assert "5 of 5 filters shown, 4x3 each (channels x width)" in param_picture(net, "c3").caption
 
 
 def test_a_blob_of_width_three_is_no_colour_picture(tmp_path: Path) -> None:

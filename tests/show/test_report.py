@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import re
+import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from PIL import Image
 
 import layerscope as ls
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
+from layerscope.measure.distribution import distribution
 from layerscope.measure.top import read_labels
 
 
@@ -56,33 +61,116 @@ def test_every_layer_is_there(demo_page: str) -> None:
         assert layer.name in page.words
     words = " ".join(page.words)
     assert "stretched to 227x227; BGR 0-255, minus the mean" in words
-    assert "48 of 48 shown" in words and "(64, 24, 5, 5) (64,)" in words
+    assert "48 of 48 channels shown, 55x55 each" in words and "(64, 24, 5, 5) (64,)" in words
     assert "cat" in words
 
 
 def test_it_asks_for_nothing(demo_page: str) -> None:
     page = Page(demo_page)
-    assert "default-src 'none'" in demo_page.split("<title>")[0]
     for tag, name, value in page.values:
         if name == "src":
             assert value.startswith("data:image/png;base64,")
         if name == "href":
             assert value.startswith("#")
         assert not name.startswith("on"), f"{tag} {name}"
-    assert not {"script", "link", "iframe", "object", "form", "base"} & {t for t, _ in page.tags}
-    assert "http://" not in demo_page and "https://" not in demo_page and "url(" not in demo_page
+    assert not {"link", "iframe", "object", "form", "base"} & {t for t, _ in page.tags}
+    texts = re.sub(r'"http://www.w3.org/2000/svg"', "", demo_page)  # the name of SVG, no address
+    assert "http://" not in texts and "https://" not in texts and "url(" not in texts
 
 
-def test_its_pictures_are_whole_and_described(demo_page: str) -> None:
+def test_only_its_own_script_and_style_may_run(demo_page: str) -> None:
+    """The policy comes first, names nothing but hashes, and each hash is that of what is there."""
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', demo_page)
+    assert demo_page.index("Content-Security-Policy") < demo_page.index("<style")
+    rules = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert set(rules) == {
+        "default-src",
+        "img-src",
+        "style-src",
+        "script-src",
+        "base-uri",
+        "form-action",
+    }
+    for kind, tag in (("script-src", "script"), ("style-src", "style")):
+        parts = re.findall(rf"<{tag}>(.*?)</{tag}>", demo_page, re.DOTALL)
+        hashes = [
+            base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in parts
+        ]
+        assert sorted(rules[kind].split()) == sorted(f"'sha256-{each}'" for each in hashes)
     page = Page(demo_page)
-    sources = [value for tag, name, value in page.values if (tag, name) == ("img", "src")]
-    assert len(sources) > 30
-    for source in sources:
-        with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as picture:
-            picture.load()
-            assert min(picture.size) > 10
-    described = [value for tag, name, value in page.values if (tag, name) == ("img", "alt")]
-    assert len(described) == len(sources) and all(described)
+    assert not any("style" in names for tag, names in page.tags), "a style that the policy forbids"
+    kinds = {value for tag, name, value in page.values if (tag, name) == ("script", "type")}
+    assert kinds == {"application/json", "application/base64"}
+
+
+def index_of(page: str) -> dict[str, Any]:
+    """What the script of a page is told."""
+    (words,) = re.findall(r'id="index">(.*?)</script>', page, re.DOTALL)
+    return json.loads(words)
+
+
+def tiles_of(page: str, title: str) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """A stack of tiles, its codes (n, planes, h, w), and the ends (2, n) of its planes."""
+    (found,) = [
+        panel["tiles"]
+        for panel in index_of(page)["panels"]
+        if panel["kind"] == "tiles" and panel["tiles"]["title"] == title
+    ]
+    (data,) = re.findall(rf'id="{found["data"]}">(.*?)</script>', page)
+    raw = zlib.decompress(base64.b64decode(data))
+    dims = [found[key] for key in ("count", "planes", "height", "width")]
+    number = 1 if found["shared"] else dims[0] * dims[1]
+    ends = np.frombuffer(raw[: 8 * number], "<f4").reshape(2, number)
+    return found, np.frombuffer(raw[8 * number :], np.uint8).reshape(dims), ends
+
+
+def test_what_is_packed_is_what_was_computed(demo_page: str) -> None:
+    """Each value of a blob is in the page, to 1/508 of the span of its channel."""
+    net = ls.open(DEFINITION, WEIGHTS)
+    blobs = net.run(images()["cat"])
+    for name in ("data", "conv1@conv1", "pool2", "norm1", "conv5@conv5"):
+        true = blobs[name][0]
+        _, codes, (low, high) = tiles_of(demo_page, f"{name} {true.shape and blobs[name].shape}")
+        span = (high - low)[:, None, None]
+        found = low[:, None, None] + (codes[:, 0].astype(np.float64) - 1) / 254 * span
+        assert codes.min() == 1 and codes.max() == 255
+        assert (np.abs(found - true) <= span / 508 * 1.01).all()
+
+
+def test_after_relu_is_packed_once(demo_page: str) -> None:
+    before, _, _ = tiles_of(demo_page, "conv1@conv1 (1, 48, 55, 55)")
+    after, _, _ = tiles_of(demo_page, "conv1 (1, 48, 55, 55)")
+    assert before["slope"] is None and after["slope"] == 0.0
+    assert before["data"] == after["data"]
+    assert before["low"] < 0 and after["low"] == 0.0
+
+
+def test_its_pictures_are_described(demo_page: str) -> None:
+    page = Page(demo_page)
+    panels = index_of(demo_page)["panels"]
+    assert len(panels) > 30
+    assert [v for _, n, v in page.values if n == "data-panel"] == [
+        str(i) for i in range(len(panels))
+    ]
+    titles = [panel.get("title") or panel["tiles"]["title"] for panel in panels]
+    assert all(titles)
+    (source,) = [value for tag, name, value in page.values if (tag, name) == ("img", "src")]
+    with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as picture:
+        assert picture.size == (227, 227)
+    (alt,) = [value for tag, name, value in page.values if (tag, name) == ("img", "alt")]
+    assert "stretched to 227x227" in alt
+
+
+def test_without_its_script_it_says_so_and_has_every_number(demo_page: str) -> None:
+    assert "<noscript>" in demo_page
+    (first,) = re.findall(r'<figure class="tiles">(.*?)</figure>', demo_page, re.DOTALL)[1:2]
+    words = " ".join(Page(first).words)
+    stats = distribution(ls.open(DEFINITION, WEIGHTS).run(images()["cat"])["conv1@conv1"][0])
+    for name, number in (("lowest", stats.low), ("mean", stats.mean), ("highest", stats.high)):
+        assert f"{name} {number:.4g}" in words
+    assert "zeros 0.0 %" in words and "channels all zero 0 of 48" in words
 
 
 def net_with_names(folder: Path, names: list[str], stem: str) -> ls.Net:
@@ -93,10 +181,10 @@ def net_with_names(folder: Path, names: list[str], stem: str) -> ls.Net:
         f'layer {{ name: "{quoted[1]}" type: "Input" top: "{quoted[2]}"'
         " input_param { shape { dim: 1 dim: 3 dim: 9 dim: 7 } } }\n"
         f'layer {{ name: "{quoted[3]}" type: "Convolution" bottom: "{quoted[2]}" top: "{quoted[3]}"'
-        " convolution_param { num_output: 4 kernel_size: 3 } }\n"
+        " convolution_param { num_output: 4 kernel_size: 3 weight_filler { value: 0.1 } } }\n"
         f'layer {{ name: "r{quoted[3]}" type: "ReLU" bottom: "{quoted[3]}" top: "{quoted[3]}" }}\n'
         f'layer {{ name: "f" type: "InnerProduct" bottom: "{quoted[3]}" top: "f{quoted[1]}"'
-        " inner_product_param { num_output: 3 } }\n"
+        " inner_product_param { num_output: 3 weight_filler { value: -0.1 } } }\n"
         f'layer {{ name: "p" type: "Softmax" bottom: "f{quoted[1]}" top: "p{quoted[2]}" }}\n'
     )
     return ls.open(path).filled()
@@ -126,8 +214,10 @@ def test_hostile_names_make_the_same_document(tmp_path: Path, name: str) -> None
         pages.append(Page(path.read_text("utf-8")))
     plain, hostile = pages
     assert hostile.tags == plain.tags
+    texts = {"alt", "data-title", "aria-label", "data-key"}
+    drawn = {"svg", "rect", "text", "path", "polygon"}  # a diagram has room for its names
     for (tag, attribute, value), (_, _, other) in zip(plain.values, hostile.values, strict=True):
-        if attribute not in ("alt", "src", "style"):
+        if attribute not in texts and tag not in drawn:
             assert value == other, f"{tag} {attribute}"
     assert all(c.isprintable() or c == "\n" for word in hostile.words for c in word)
 
@@ -151,7 +241,8 @@ def test_nets_of_other_shapes(tmp_path: Path) -> None:
     ls.report(net, feeds, tmp_path / "n.html")
     page = Page((tmp_path / "n.html").read_text())
     words = " ".join(page.words)
-    assert "1 NaN or infinite" in words and "(2, 3, 4, 5, 6)" in words
+    assert "NaN or infinite 1" in words and "(2, 3, 4, 5, 6)" in words
+    assert "12 of 12 slices shown" in words and "channels all zero 0 of 3" in words
 
 
 def test_blobs_without_numbers(tmp_path: Path) -> None:
@@ -187,58 +278,6 @@ def report_of(net: ls.Net, fed: object, folder: Path) -> str:
     return ls.report(net, fed, folder / "page.html").read_text("utf-8")
 
 
-def pixel_images(page: str) -> list[dict[str, str]]:
-    """Attributes of the images that show pixels, with those of their style."""
-    found = []
-    for tag in re.findall(r"<img [^>]*>", page):
-        attributes = dict(re.findall(r'([a-z]+)="([^"]*)"', tag))
-        if "pixels" in attributes.get("class", ""):
-            pairs = (each.split(":", 1) for each in attributes["style"].split(";"))
-            found.append({**attributes, **dict(pairs)})
-    return found
-
-
-def width_of(attributes: dict[str, str]) -> int:
-    with Image.open(io.BytesIO(base64.b64decode(attributes["src"].split(",")[1]))) as picture:
-        return picture.width
-
-
-def test_pixels_are_enlarged_by_whole_numbers_and_never_made_smaller(demo_page: str) -> None:
-    images = pixel_images(demo_page)
-    assert len(images) > 30
-    for image in images:
-        width, times, few = width_of(image), int(image["--times"]), int(image["--few"])
-        assert int(image["--wide"]) == width
-        assert int(image["width"]) == width * times
-        assert 1 <= few <= times <= 8
-        assert few == 1 or width * few <= 330
-    assert {int(image["--times"]) for image in images} > {1, 2}
-    rules = dict(re.findall(r"(img[.a-z]*) \{ ([^}]*) \}", demo_page))
-    assert "max-width" not in rules["img"]
-    assert "max-width" not in rules["img.pixels"]
-    assert demo_page.count("<div class=scroll><img ") == demo_page.count("<img ")
-
-
-def test_places_without_a_tile_are_cut_off(demo_page: str) -> None:
-    """48 maps of 55x55 in 7 columns: 391 pixels, of which the last tile would begin at 336."""
-    shapes = {
-        image["alt"].split(":")[0]: image.get("clip-path", "") for image in pixel_images(demo_page)
-    }
-    down, right = 100 * 335 / 391, 100 * 335 / 391
-    assert shapes["conv1 (1, 48, 55, 55)"] == (
-        f"polygon(0 0,100% 0,100% {down:.4f}%,{right:.4f}% {down:.4f}%,{right:.4f}% 100%,0 100%)"
-    )
-    assert shapes["conv2 (1, 64, 27, 27)"] == ""
-
-
-def test_plots_fit_a_dark_page(demo_page: str) -> None:
-    assert demo_page.count("class=plot") == 7
-    assert demo_page.count('class="pixels bars"') == 8
-    dark = demo_page.split("@media (prefers-color-scheme: dark) {")[-1]
-    assert dark.strip().startswith("img.plot, img.bars { filter: invert(")
-    assert "background: #fff" not in demo_page
-
-
 def test_an_input_says_the_order_of_its_channels(tmp_path: Path, small: tuple[Path, Path]) -> None:
     net = ls.open(*small)
     image = np.arange(9 * 7 * 3, dtype=np.uint8).reshape(9, 7, 3)
@@ -271,37 +310,42 @@ def lenet(tmp_path: Path) -> ls.Net:
 
 def test_a_small_input_is_enlarged(tmp_path: Path, lenet: ls.Net) -> None:
     page = report_of(lenet, np.arange(28 * 28, dtype=np.uint8).reshape(28, 28), tmp_path)
-    fed, data = pixel_images(page)[:2]
-    assert (fed["width"], fed["height"]) == (data["width"], data["height"]) == ("224", "224")
+    (fed,) = re.findall(r'<img class="pixels"[^>]* width="(\d+)" height="(\d+)">', page)
+    assert fed == ("224", "224")  # eight times 28
     assert "channels in the order" not in page
 
 
 def test_every_param_is_shown(tmp_path: Path, lenet: ls.Net) -> None:
     words = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
-    for title, number in (
-        ("c/0 (20, 1, 5, 5): 20 of 20 shown", "param 1 of 2"),
-        ("c/1 (20,): 20 values", "param 2 of 2"),
-        ("n/0 (20,): 20 values", "param 1 of 3"),
-        ("n/1 (20,): 20 values", "param 2 of 3"),
-        ("s/0 (20,): 20 values, 1 … 1", "param 1 of 2"),
-        ("s/1 (20,): 20 values, 0 … 0", "param 2 of 2"),
-        ("f/1 (10,): 10 values", "param 2 of 2"),
+    for name, dims, shown in (
+        ("c/0", "(20, 1, 5, 5)", "20 of 20 kernels shown, 5x5 each; param 1 of 2"),
+        ("c/1", "(20,)", "20 of 20 values shown; param 2 of 2"),
+        ("n/0", "(20,)", "20 of 20 values shown; param 1 of 3"),
+        ("n/1", "(20,)", "20 of 20 values shown; param 2 of 3"),
+        ("s/0", "(20,)", "20 of 20 values shown; param 1 of 2"),
+        ("s/1", "(20,)", "20 of 20 values shown; param 2 of 2"),
+        ("f/1", "(10,)", "10 of 10 values shown; param 2 of 2"),
     ):
-        assert re.search(rf"<figcaption>{re.escape(title)}[^<]*<br>{number}</fig", words), title
-    assert "<p>n/2 (1,): 1 <span class=dim>(param 3 of 3)</span></p>" in words
+        caption = f'<figcaption><b>{name}</b> {dims} <span class="dim">{shown}</span>'
+        assert caption in words, name
+    assert '<p>n/2 (1,): 1 <span class="dim">(param 3 of 3)</span></p>' in words
+    numbers = {p["title"]: p["data"] for p in index_of(words)["panels"] if p["kind"] == "vector"}
+    found = np.frombuffer(base64.b64decode(numbers["s/0 (20,)"]), "<f4")
+    np.testing.assert_array_equal(found, np.ones(20))
 
 
 def test_a_batch_is_described_by_the_image_that_is_shown(tmp_path: Path, lenet: ls.Net) -> None:
     batch = np.ones((3, 1, 28, 28), np.float32) * np.array([2, 50, -70])[:, None, None, None]
     page = report_of(lenet, batch, tmp_path)
-    assert "2 to 2, mean 2, 0.0 % zeros" in page
-    assert "to 50" not in page and "-70" not in page
-    assert "most likely (p), image 0 of 3" in page
+    words = " ".join(Page(page.split('id="layer0"')[1].split('id="layer1"')[0]).words)
+    assert "lowest 2 highest 2 mean 2 zeros 0.0 %" in words and "image 1 of 3" in words
+    assert "50" not in words and "-70" not in words
+    assert "most likely (p), image 1 of 3" in page
 
 
 def test_costs_name_the_batch_of_the_file(tmp_path: Path, lenet: ls.Net, demo_page: str) -> None:
     page = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
-    header = " ".join(page.split("<header>")[1].split("</header>")[0].split())
+    header = " ".join(page.split('<header class="top">')[1].split("</header>")[0].split())
     assert header.endswith("multiply-adds for a batch of 64</p>")
     assert "multiply-adds for a batch of 64</th>" in page
     assert "for a batch of" not in demo_page
@@ -315,3 +359,16 @@ def test_a_long_name_breaks_no_table(tmp_path: Path) -> None:
     )
     page = report_of(ls.open(path), np.ones(5, np.float32), tmp_path)
     assert f">{'y' * 59}…</td>" in page
+
+
+def test_a_net_of_61_million_weights_makes_a_small_page(tmp_path: Path, caffenet: ls.Net) -> None:
+    net = caffenet.reshaped(data=(1, 3, 227, 227)).filled()
+    image = np.random.default_rng(0).integers(0, 256, (227, 227, 3)).astype(np.uint8)
+    page = report_of(net, image, tmp_path)
+    assert len(page) < 4_000_000
+    tiles = [p["tiles"] for p in index_of(page)["panels"] if p["kind"] == "tiles"]
+    shown = [t["count"] for t in tiles if t["unit"] == "channel"]
+    assert shown[:4] == [3, 96, 96, 96] and sum(shown) == sum(
+        blob.shape[1] for blob in net.blobs.values() if len(blob.shape) == 4
+    )
+    assert "1,365 of 1,048,576 kernels shown, 6x6 each" in page  # those of fc6

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from layerscope.cli.options import (
+    Progress,
     find_labels,
     input_options,
     net_options,
@@ -19,6 +21,7 @@ from layerscope.cli.options import (
 )
 from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
+from layerscope.net import Net
 from layerscope.pictures import Picture, Plot
 from layerscope.pictures.scale import Scale
 from layerscope.readers import open_net
@@ -31,18 +34,21 @@ from layerscope.readers import open_net
     "--param", metavar="LAYER", help="The layer whose weights to draw; LAYER:1 for the bias."
 )
 @click.option(
+    "--all", "everything", is_flag=True, help="Draw every blob and every param into a folder."
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The picture to write; NAME.png unless given.",
+    metavar="FILE|FOLDER",
+    help="The picture to write, NAME.png unless given; with --all the folder, new or empty or"
+    " written by --all before, IMAGE-layers unless given.",
 )
 @click.option(
     "--scale",
     type=click.Choice(get_args(Scale)),
-    default="all",
-    show_default=True,
-    help="One range for all tiles, one for each, or signed around zero.",
+    help="One range for all tiles, one for each, or around zero; maps are scaled over all unless"
+    " given, filters each around zero.",
 )
 @click.option("--raw", is_flag=True, help="Only the pixels: not enlarged, without the caption.")
 @net_options
@@ -52,8 +58,9 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     files: tuple[str, ...],
     blob: str | None,
     param: str | None,
+    everything: bool,
     output: Path | None,
-    scale: Scale,
+    scale: Scale | None,
     raw: bool,
     opening: dict[str, Any],
     labels: Path | None,
@@ -62,18 +69,25 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     debug: bool,
     **how: Any,
 ) -> None:
-    """Draw one blob (an activation) or one param (the filters) of a net.
+    """Draw one blob (an activation) or one param (the filters) of a net, or all of them.
 
-    A grid of maps or filters is scaled over all of its tiles and says so; a vector is drawn as
-    values and histogram, probabilities with their labels.
+    Maps are scaled over all of them, filters each around zero, and the picture says so; a vector is
+    drawn as values and histogram, probabilities with their labels.
     """
     from layerscope.show.drawing import blob_picture, param_picture
 
-    if (blob is None) == (param is None):
-        raise UsageError("show needs --blob NAME or --param LAYER, one of them")
+    if (blob is not None) + (param is not None) + everything != 1:
+        raise UsageError("show needs --blob NAME, --param LAYER or --all, one of them")
     net_file, weights, image = split_files(files, "show")
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
+    if everything:
+        if image is None:
+            raise UsageError("show --all needs an image: show NET WEIGHTS IMAGE --all -o FOLDER")
+        names = find_labels(labels, net_file, net)
+        target = output or Path(f"{Path(image).stem}-layers")
+        _draw_all(net, image, target, names, scale, raw=raw, as_json=as_json)
+        return
     told = None
     if param is not None:
         layer, index = _layer_and_index(net.params, param)
@@ -85,7 +99,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
         blobs = net.run(image, [blob or ""])
         names = find_labels(labels, net_file, net)
         name = next(iter(blobs))
-        picture = blob_picture(net, blobs, name, scale=scale, labels=names)
+        picture = blob_picture(net, blobs, name, scale=scale or "all", labels=names)
         told = outcome(net, blobs, names)
     target = output or Path(f"{_file_name(name)}.png")
     save(picture, target, raw=raw)
@@ -100,11 +114,33 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     say_notes(net.notes)
 
 
+def _draw_all(
+    net: Net, image: str, target: Path, labels: list[str] | None, scale: Scale | None, *,
+    raw: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """`show --all`: a folder with every picture and an index."""
+    from layerscope.show.album import PAGE, album
+
+    blobs = net.run(image)
+    made = album(
+        net, blobs, target, labels=labels, scale=scale, raw=raw, progress=Progress("drawing")
+    )
+    told = outcome(net, blobs, labels)
+    if as_json:
+        entries = [asdict(entry) for entry in made.entries]
+        answer = {"written": str(target), "pictures": made.pictures, "entries": entries}
+        print_json({**answer, **told.as_json(), "notes": net.notes})
+        return
+    click.echo(f"{target / PAGE}: {made.statement}\n{told.text()}")
+    say_notes(net.notes)
+
+
 def save(picture: Picture | Plot, target: Path, *, raw: bool = False) -> None:
     """Write a picture; pixels are enlarged and titled unless they are wanted raw."""
-    if isinstance(picture, Picture) and not raw:
-        picture = picture.readable()
-    picture.save(target)
+    if isinstance(picture, Picture):
+        picture.save(target, raw=raw)
+    else:
+        picture.save(target)
 
 
 def _layer_and_index(params: Any, words: str) -> tuple[str, int]:

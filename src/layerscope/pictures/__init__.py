@@ -6,8 +6,22 @@ needs them.
 
 from __future__ import annotations
 
+from layerscope.pictures.diagram import Diagram
+from layerscope.pictures.filters import Filters, filters
 from layerscope.pictures.grid import Grid, grid
 from layerscope.pictures.image import Picture
 from layerscope.pictures.plot import Plot, histogram, plot, probabilities, vector
 
-__all__ = ["Grid", "Picture", "Plot", "grid", "histogram", "plot", "probabilities", "vector"]
+__all__ = [
+    "Diagram",
+    "Filters",
+    "Grid",
+    "Picture",
+    "Plot",
+    "filters",
+    "grid",
+    "histogram",
+    "plot",
+    "probabilities",
+    "vector",
+]

@@ -26,6 +26,12 @@ from layerscope.pictures.scale import (
 Channels: TypeAlias = Literal["RGB", "BGR"]
 MOST_PIXELS = 4096 * 4096
 _WIDEST_GAP = 64
+HOW = {
+    "all": "over all",
+    "tile": "each by its own",
+    "signed": "around zero",
+    "tile-signed": "each around zero",
+}
 
 
 class Layout(NamedTuple):
@@ -146,8 +152,8 @@ def grid(  # noqa: PLR0913 - independent choices, all but the first two by name
             A last axis of 3 means colours unless axis 1 or 2 is 3 as well: (64, 48, 3, 3) are
             kernels.
         scale: "all" one scale for the whole array, shown or not; "tile" each tile its own;
-            "signed" symmetric around zero.
-        color: "gray", "heat" or "diverging"; by default diverging for "signed", else gray.
+            "signed" symmetric around zero; "tile-signed" each tile around zero.
+        color: "gray", "heat" or "diverging"; by default diverging for the signed scales, else gray.
             Colour tiles have none.
         limit: how many tiles to show at most; by default as many as fit 4096 x 4096 pixels.
         gap: white pixels between tiles.
@@ -169,15 +175,15 @@ def grid(  # noqa: PLR0913 - independent choices, all but the first two by name
         )
     if tiles.colored:
         return Grid(_colored(tiles, extent, layout), None, layout, tiles, extent)
-    name = color or ("diverging" if scale == "signed" else "gray")
+    name = color or ("diverging" if scale.endswith("signed") else "gray")
     palette = colors.palette(name)
     values = tiles.values[: layout.shown]
     if name == "gray" and extent.finite is None:
-        return Grid(_canvas(stretch(values, extent), layout), None, layout, tiles, extent)
+        return Grid(canvas(stretch(values, extent), layout), None, layout, tiles, extent)
     levels = stretch(values, extent, colors.TOP)
     if extent.finite is not None:
         levels[~extent.finite[: layout.shown]] = colors.MISSING
-    return Grid(_canvas(levels, layout), palette, layout, tiles, extent)
+    return Grid(canvas(levels, layout), palette, layout, tiles, extent)
 
 
 class _Tiles(NamedTuple):
@@ -236,7 +242,7 @@ def _laid(shown: int, tile: tuple[int, int], gap: int, columns: int | None) -> L
     return Layout(shown, wide, tile, gap)
 
 
-def _canvas(levels: Levels, layout: Layout) -> Levels:
+def canvas(levels: Levels, layout: Layout) -> Levels:
     """Lay tiles out: (shown, H, W[, 3]) -> (height, width[, 3]) uint8."""
     rows, columns, gap = layout.rows, layout.columns, layout.gap
     high, wide = (side + gap for side in layout.tile)
@@ -261,11 +267,11 @@ def _colored(tiles: _Tiles, extent: Extent, layout: Layout) -> Levels:
     if extent.finite is not None:
         levels = levels.copy()
         levels[~extent.finite[: layout.shown].all(axis=axis)] = colors.NOT_A_NUMBER
-    return _canvas(levels, layout)
+    return canvas(levels, layout)
 
 
 def _caption(layout: Layout, tiles: _Tiles, extent: Extent) -> str:
-    how = {"all": "over all", "tile": "each by its own", "signed": "around zero"}[extent.scale]
+    how = HOW[extent.scale]
     low, high = (f"{end:.3g}" for end in extent.range)
     name = f"{text.printable(tiles.title)}: " if tiles.title else ""
     order = " in colour" + (" (from BGR)" if tiles.channels == "BGR" else "")

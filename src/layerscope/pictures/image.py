@@ -13,9 +13,10 @@ import numpy.typing as npt
 from layerscope import text
 from layerscope.errors import UsageError
 from layerscope.files import format_of, write_file
-from layerscope.pictures import lettering, png
+from layerscope.pictures import document, lettering, png
 
 FORMATS = ("png", "jpg", "jpeg", "webp", "bmp")
+DOCUMENTS = ("svg", "pdf")  # the pixels in a drawing's file, for papers and pages
 READABLE = 512
 _MOST_PIXELS = 1 << 28
 
@@ -87,8 +88,15 @@ class Picture:
         """The PNG as the address of an image, for a page that holds everything in itself."""
         return "data:image/png;base64," + base64.b64encode(self.png(compress)).decode("ascii")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture, pixel for pixel, in the format that the name asks for.
+    def save(self, path: str | os.PathLike[str], *, raw: bool = False) -> None:
+        """Write the picture in the format that the name asks for.
+
+        Possible are .png, .jpg (which loses a little), .webp, .bmp, and .svg and .pdf, which hold
+        the pixels without loss and stay sharp when they are enlarged.
+
+        Args:
+            path: the file.
+            raw: one pixel for each value and no words; enlarged and with its caption otherwise.
 
         Raises:
             UsageError: no such format, `path` is a folder, or the picture is too large for the
@@ -96,8 +104,9 @@ class Picture:
             SystemFaultError: the system refused; an existing file is untouched.
         """
         target = Path(path)
-        kind = format_of(target, FORMATS)
-        write_file(target, self.png() if kind == "png" else self._encoded(kind))
+        kind = format_of(target, (*FORMATS, *DOCUMENTS))
+        shown = self if raw else self.readable()
+        write_file(target, shown._encoded(kind, compress=1 if raw else 6))
 
     def enlarged(self, times: int) -> Picture:
         """Each pixel drawn as `times` x `times` pixels.
@@ -126,7 +135,13 @@ class Picture:
         times = max(1, side // max(self.width, self.height))
         return self.enlarged(times).titled()
 
-    def _encoded(self, kind: str) -> bytes:
+    def _encoded(self, kind: str, compress: int) -> bytes:
+        if kind == "png":
+            return self.png(compress)
+        if kind == "svg":
+            return document.svg(self.png(6), self.width, self.height, self.caption)
+        if kind == "pdf":
+            return document.pdf(self.pixels, self.palette, self.caption)
         from PIL import Image
 
         file = io.BytesIO()

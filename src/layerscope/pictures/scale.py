@@ -10,7 +10,7 @@ import numpy.typing as npt
 from layerscope import text
 from layerscope.errors import UsageError
 
-Scale: TypeAlias = Literal["all", "tile", "signed"]
+Scale: TypeAlias = Literal["all", "tile", "signed", "tile-signed"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
 Levels: TypeAlias = npt.NDArray[np.uint8]
@@ -80,10 +80,12 @@ def measure(tiles: Numbers, scale: Scale) -> Extent:
         tiles: (n, ...) as `real_numbers` returns them, not empty.
         scale: "all": the lowest value of the whole stack becomes level 0, the highest the top one.
             "tile": the same within each tile.  "signed": from -m to m, where m is the largest
-            magnitude, so zero is always the middle level.
+            magnitude, so zero is always the middle level.  "tile-signed": the same within each
+            tile.
 
-    Equal values have no contrast: they become the middle level ("signed" only when they are zero,
-    as it compares with zero and not with each other).  NaN and infinities take no part.
+    Equal values have no contrast: they become the middle level (those scaled around zero only when
+    they are zero, as they are compared with zero and not with each other).  NaN and infinities take
+    no part.
 
     Raises:
         UsageError: an empty stack, or an unknown scale.
@@ -93,7 +95,7 @@ def measure(tiles: Numbers, scale: Scale) -> Extent:
         raise UsageError(f"scale {text.quoted(scale)} is unknown; possible: {known}")
     if tiles.ndim == 0 or tiles.size == 0:
         raise UsageError(f"nothing to draw: the array of shape {text.shape(tiles.shape)} is empty")
-    axis = 1 if scale == "tile" else None
+    axis = 1 if scale.startswith("tile") else None
     flat = tiles.reshape(len(tiles), -1) if axis else tiles
     with np.errstate(invalid="ignore"):
         low, high = (
@@ -107,9 +109,11 @@ def measure(tiles: Numbers, scale: Scale) -> Extent:
         high = flat.max(axis=axis, keepdims=bool(axis), where=finite, initial=-np.inf)
         finite = finite.reshape(tiles.shape)
     low, high = np.float64(low), np.float64(high)
-    if scale == "signed" and low <= high:
-        high = np.maximum(-low, high)
-        low = -high
+    if scale.endswith("signed"):
+        some = low <= high  # a tile without a finite value has no ends
+        high = np.where(some, np.maximum(-low, high), high)
+        low = np.where(some, -high, low)
+        low, high = (low, high) if axis else (np.float64(low), np.float64(high))
     return Extent(low, high, finite, scale)
 
 
@@ -120,7 +124,7 @@ def stretch(tiles: Numbers, extent: Extent, top: int = 255) -> Levels:
     last level out when `top` is odd, so that zero has a level of its own.  `tiles` may be the
     first few of those that were measured.  Works piece by piece: no copy of the whole is made.
     """
-    if extent.scale == "signed":
+    if extent.scale.endswith("signed"):
         top -= top % 2
     flat = tiles.reshape(len(tiles), -1)
     levels = np.empty(flat.shape, np.uint8)
@@ -129,7 +133,7 @@ def stretch(tiles: Numbers, extent: Extent, top: int = 255) -> Levels:
     buffer = np.empty((min(step, len(flat)), flat.shape[1]), line.dtype)
     with np.errstate(all="ignore"):  # what is not finite is set below
         for start in range(0, len(flat), step):
-            piece = slice(start, start + step)
+            piece = slice(start, min(start + step, len(flat)))
             line(flat[piece], piece, buffer, levels[piece])
     shaped: Levels = levels.reshape(tiles.shape)
     if extent.finite is not None:

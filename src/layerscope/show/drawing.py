@@ -13,7 +13,7 @@ from layerscope.blobs import Blobs
 from layerscope.errors import UsageError
 from layerscope.measure.top import probability_blob
 from layerscope.net import Layer, Net
-from layerscope.pictures import Picture, Plot, grid, histogram, probabilities, vector
+from layerscope.pictures import Picture, Plot, filters, grid, histogram, probabilities, vector
 from layerscope.pictures.grid import Channels
 from layerscope.pictures.scale import Scale
 from layerscope.text import plural, printable, shape
@@ -66,9 +66,17 @@ def planes(one: NDArray[Any]) -> NDArray[Any]:
 
 
 def param_picture(
-    net: Net, layer: str | Layer, index: int = 0, *, scale: Scale = "all", limit: int | None = None
+    net: Net,
+    layer: str | Layer,
+    index: int = 0,
+    *,
+    scale: Scale | None = None,
+    limit: int | None = None,
 ) -> Picture | Plot:
-    """The picture of a layer's param: filters as tiles (in colour where they have three channels).
+    """The picture of a layer's param: its filters, in colour where they read an image.
+
+    Matrices with a side of more than 1024 and vectors are plots.  Scaled as `pictures.filters` does
+    unless `scale` is given; `limit` is the most filters to show.
 
     Raises:
         UnknownNameError: the layer has no params, or does not exist.
@@ -85,14 +93,13 @@ def param_picture(
     title = f"{printable(param.name)} {shape(param.shape)}"
     data = param.data
     dims = tuple(d for d in param.shape if d != 1)
-    colored = len(param.shape) == 4 and param.shape[1] == 3 and _reads_an_image(net, owner)
-    if colored and prod(param.shape[2:]) > 1:
+    how: Scale = scale or "tile-signed"
+    if len(param.shape) >= 3 and prod(param.shape[2:]) > 1 and len(param.shape) <= 5:
         order: Channels = "BGR" if net.preprocessing.channels == "BGR" else "RGB"
-        return grid(data, scale, channels=order, title=title, limit=limit)
-    if len(param.shape) >= 4 and prod(param.shape[2:]) > 1:
-        return grid(data.reshape(-1, *param.shape[-2:]), scale, title=title, limit=limit)
+        colored = order if _reads_an_image(net, owner) else None
+        return filters(data, how, channels=colored, title=title, limit=limit)
     if len(dims) == 2 and max(dims) <= MOST_MATRIX:
-        return grid(data.reshape(1, *dims), "signed" if scale == "all" else scale, title=title)
+        return filters(data.reshape(dims), scale or "signed", color="diverging", title=title)
     if len(dims) >= 2:
         return histogram(data.ravel(), title=title)
     return vector(data.ravel(), title=title)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from layerscope.net import Net
-from layerscope.show.table import ParamRow, Tables, tables
+from layerscope.show.table import ParamRow, Tables, field_words, tables
 from layerscope.text import count, printable, shape, size
 
 NAME_LENGTH = 60
@@ -25,17 +25,27 @@ def net_html(net: Net) -> str:
     )
 
 
-def activations_html(found: Tables) -> str:
-    """The table of activation shapes, with the types of all layers that write a blob."""
+def activations_html(found: Tables, *, styled: bool = True) -> str:
+    """The table of activation shapes, with the layer types and the receptive field of each.
+
+    A page with a style sheet of its own wants no style on each cell: `styled=False`.
+    """
     rows = [
-        (_name(row.blob), shape(row.shape), escaped(", ".join(row.types)))
+        (
+            _name(row.blob),
+            shape(row.shape),
+            escaped(", ".join(row.types)),
+            size(row.bytes),
+            *map(escaped, field_words(row.field)),
+        )
         for row in found.activations
     ]
-    return _table("activations", ("blob", "shape", "layer types"), rows)
+    heads = ("blob", "shape", "layer types", "memory", "field", "stride", "start")
+    return _table("activations", heads, rows, right=(3, 4, 5, 6), styled=styled)
 
 
-def params_html(found: Tables) -> str:
-    """The table of param shapes."""
+def params_html(found: Tables, *, styled: bool = True) -> str:
+    """The table of param shapes; see `activations_html`."""
     rows = [
         (
             _name(row.layer),
@@ -46,7 +56,7 @@ def params_html(found: Tables) -> str:
         for row in found.params
     ]
     heads = ("layer", "shapes", "weights", f"multiply-adds{found.for_batch}")
-    return _table("params", heads, rows, right=(2, 3))
+    return _table("params", heads, rows, right=(2, 3), styled=styled)
 
 
 def escaped(foreign: object, limit: int = 120) -> str:
@@ -67,15 +77,14 @@ def _table(
     heads: tuple[str, ...],
     rows: Sequence[tuple[str, ...]],
     right: Sequence[int] = (),
+    *,
+    styled: bool = True,
 ) -> str:
     """A table in a box of its own: where it is too wide it scrolls, and no cell is broken.
 
     The style is that of each cell, because notebooks have rules of their own for cells.
     """
-    sides = [
-        f' style="white-space:nowrap;text-align:{"right" if i in right else "left"}"'
-        for i in range(len(heads))
-    ]
+    sides = [_side(i in right, styled) for i in range(len(heads))]
     head = "".join(
         f'<th scope="col"{side}>{each}</th>' for each, side in zip(heads, sides, strict=True)
     )
@@ -83,7 +92,14 @@ def _table(
         "<tr>" + "".join(f"<td{s}>{c}</td>" for c, s in zip(row, sides, strict=True)) + "</tr>"
         for row in rows
     )
+    box = ' style="overflow-x:auto;max-width:100%"' if styled else ""
     return (
-        '<div class=scroll style="overflow-x:auto;max-width:100%">'
+        f"<div class=scroll{box}>"
         f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _side(right: bool, styled: bool) -> str:
+    if styled:
+        return f' style="white-space:nowrap;text-align:{"right" if right else "left"}"'
+    return ' class="right"' if right else ""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from layerscope.measure.top import Guess
-from layerscope.show.table import Tables
+from layerscope.show.table import Tables, field_words
 from layerscope.text import count, plural, printable, shape, size
+
+NAME = 40  # letters of a name, so that a line stays within a hundred columns
+
+WIDTH = 100
 
 
 def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: str = "  ") -> str:
@@ -28,27 +32,30 @@ def aligned(rows: Iterable[Sequence[str]], right: Sequence[int] = (), indent: st
 def tables_text(found: Tables) -> str:
     """The two tables with their totals."""
     parts = [f"{printable(found.net)} ({found.format})", "", "activations"]
-    parts.append(aligned([(printable(r.blob, 60), shape(r.shape)) for r in found.activations]))
-    replaced = [printable(name, 60) for row in found.activations for name in row.before]
+    rows: list[Sequence[str]] = [
+        (printable(r.blob, NAME), shape(r.shape), size(r.bytes), *field_words(r.field))
+        for r in found.activations
+    ]
+    heads = ("blob", "shape", "memory", "field", "stride", "start")
+    parts.append(aligned([heads, *rows], right=(2, 3, 4, 5)) if rows else "  none")
+    replaced = [printable(name, NAME) for row in found.activations for name in row.before]
     if replaced:
-        parts.append(
-            f"  and {plural(len(replaced), 'value')} from before an in-place layer: "
-            + ", ".join(replaced[:4])
-            + (" ..." if len(replaced) > 4 else "")
-        )
+        head = f"  and {plural(len(replaced), 'value')} from before an in-place layer: "
+        parts.append(head + _first_names(replaced, WIDTH - len(head)))
     parts += ["", "params" + (f" (multiply-adds{found.for_batch})" if found.for_batch else "")]
     rows = [
         (
-            printable(r.layer, 60),
+            printable(r.layer, NAME),
             " ".join(shape(each) for each in r.shapes),
-            f"{r.weights:,} weights",
+            f"{r.weights:,}",
             size(r.bytes),
-            f"{count(r.multiply_adds)} multiply-adds",
+            count(r.multiply_adds),
             r.sharing,
         )
         for r in found.params
     ]
-    parts.append(aligned(rows, right=(2, 3, 4)) if rows else "  none")
+    heads = ("layer", "shapes", "weights", "memory", "multiply-adds", "")
+    parts.append(aligned([heads, *rows], right=(2, 3, 4)) if rows else "  none")
     totals = found.totals
     parts += [
         "",
@@ -58,6 +65,14 @@ def tables_text(found: Tables) -> str:
         f"{found.for_batch}",
     ]
     return "\n".join(parts)
+
+
+def _first_names(names: Sequence[str], room: int) -> str:
+    """As many names as there is room for, at least one, and a mark where some are left out."""
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) + len(" ...") <= room:
+        shown += 1
+    return ", ".join(names[:shown]) + (" ..." if shown < len(names) else "")
 
 
 def guesses_text(guesses: Sequence[Guess]) -> str:

@@ -128,7 +128,10 @@ class NetBuilder:
         kind = find(message.type)
         known = tuple(self._current[b] for b in message.bottom if b in self._current)
         family = kind.family if kind else "unknown"
-        self.layers.append(Layer(message.name, message.type, family, known, (), reason=reason))
+        needs = tuple(dict.fromkeys(self._aside[b] for b in message.bottom if b in self._aside))
+        self.layers.append(
+            Layer(message.name, message.type, family, known, (), reason=reason, needs=needs)
+        )
         for top in (*message.top, *self._along[id(message)]):
             self._current.pop(top, None)
             self._aside[top] = message.name

@@ -1,0 +1,119 @@
+"""Ops that read all of an axis: normalizations, reductions, products of matrices."""
+
+from __future__ import annotations
+
+from layerscope.measure.boxes import Box, broadcast
+from layerscope.measure.influence.step import (
+    Found,
+    Rule,
+    Step,
+    along,
+    every,
+    first,
+    pointwise,
+    rule,
+)
+from layerscope.measure.places import NONE, Places
+
+
+@rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization")
+def _each_map(step: Step) -> Rule | None:
+    dims = step.dims[0]
+    return (
+        along(step, {i: every(dims[i]) for i in range(2, len(dims))}) if step.alive == [0] else None
+    )
+
+
+@rule("Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "TopK")
+def _one_axis(step: Step) -> Rule | None:
+    axis = step.axis(-1)
+    return along(step, {axis: every(step.dims[0][axis])}) if step.alive == [0] else None
+
+
+@rule("LayerNormalization")
+def _last_axes(step: Step) -> Rule | None:
+    dims = step.dims[0]
+    axes = range(step.axis(-1), len(dims))
+    return along(step, {i: every(dims[i]) for i in axes}) if step.alive == [0] else None
+
+
+@rule("MeanVarianceNormalization")
+def _some_axes(step: Step) -> Rule:
+    dims = step.dims[0]
+    axes = [a % len(dims) for a in step.get("axes", [0, 2, 3])]
+    return along(step, {i: every(dims[i]) for i in axes})
+
+
+@rule("CumSum")
+def _running(step: Step) -> Rule | None:
+    axis = step.numbers(1)
+    if axis is None:
+        return None
+    k = axis[0] % len(step.dims[0])
+    size, late = step.dims[0][k], bool(step.get("exclusive", 0))
+    if step.get("reverse", 0):
+        return along(step, {k: lambda places: range(max(0, places[0] + late), size)})
+    return along(step, {k: lambda places: range(min(size, places[-1] + 1 - late))})
+
+
+_REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()
+
+
+@rule("ArgMax", "ArgMin", *(f"Reduce{kind}" for kind in _REDUCTIONS))
+def _reduce(step: Step) -> Rule | None:
+    dims, kept = step.dims[0], step.get("keepdims", 1)
+    if step.kind.startswith("Arg"):
+        axes = [step.axis(0)]
+    elif not step.fixed(1):
+        return None
+    else:
+        given = step.numbers(1) or step.get("axes")
+        if not given and step.get("noop_with_empty_axes", 0):
+            return pointwise(step)
+        axes = [axis % len(dims) for axis in given or range(len(dims))]
+
+    def change(box: Box, clip: bool) -> Box:
+        rest = iter(box)
+        found: list[Places] = []
+        for axis, dim in enumerate(dims):
+            places = next(rest) if kept or axis not in axes else NONE
+            found.append(range(dim) if axis in axes else places)
+        return tuple(found)
+
+    return first(change)
+
+
+@rule("Gemm")
+def _gemm(step: Step) -> Rule:
+    turned = (step.get("transA", 0), step.get("transB", 0))
+
+    def read(box: Box, clip: bool, output: int = 0) -> Found:
+        for i in step.alive:
+            if i == 2:
+                yield 2, broadcast(box, step.dims[2]), True
+                continue
+            inner = range(step.dims[i][1 - i if not turned[i] else i])
+            pair = (box[0], inner) if i == 0 else (inner, box[1])
+            yield i, pair[::-1] if turned[i] else pair, True
+
+    return read
+
+
+@rule("MatMul")
+def _matmul(step: Step) -> Rule | None:
+    if min(len(step.dims[0]), len(step.dims[1])) < 2:
+        return None
+
+    def read(box: Box, clip: bool, output: int = 0) -> Found:
+        for i in step.alive:
+            dims = step.dims[i]
+            outer = broadcast(box[:-2], dims[:-2])
+            inner = range(dims[-1 - i])
+            yield i, (*outer, box[-2], inner) if i == 0 else (*outer, inner, box[-1]), True
+
+    return read
+
+
+@rule("BatchNormalization")
+def _batch_norm(step: Step) -> Rule | None:
+    return first(lambda box, clip: box) if step.alive == [0] else None

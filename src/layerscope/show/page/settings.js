@@ -1,0 +1,58 @@
+// What the reader has chosen for all grids at once, and the row of controls that shows it.
+
+/** @typedef {import("./tiles.js").Scale} Scale */
+/** @typedef {import("./tiles.js").Color} Color */
+/** @typedef {import("./tiles.js").Sort} Sort */
+/** @typedef {{scale: Scale, color: Color, sort: Sort}} Choice */
+
+/** @type {Record<keyof Choice, [string, [string, string][]]>} */
+const CONTROLS = {
+  scale: ["scaling", [["all", "over all"], ["tile", "each tile"], ["signed", "around zero"]]],
+  color: ["colours", [["auto", "as scaled"], ["gray", "gray"], ["heat", "heat"], ["diverging", "diverging"]]],
+  sort: ["order", [["index", "as in the net"], ["mean", "by mean"], ["max", "by maximum"]]],
+};
+
+/** The choice, and who wants to know when it changes. */
+export class Settings {
+  constructor() {
+    /** @type {Choice} */
+    this.choice = { scale: "all", color: "auto", sort: "index" };
+    /** @type {(() => void)[]} */
+    this.listeners = [];
+    /** @type {Map<string, HTMLSelectElement>} */
+    this.selects = new Map();
+  }
+
+  /** @param {Partial<Choice>} change */
+  set(change) {
+    Object.assign(this.choice, change);
+    for (const [name, select] of this.selects) select.value = this.choice[/** @type {keyof Choice} */ (name)];
+    for (const listener of this.listeners) listener();
+  }
+
+  /** @param {keyof Choice} name the one whose next value is wanted */
+  next(name) {
+    const values = CONTROLS[name][1].map(([value]) => value);
+    const at = values.indexOf(this.choice[name]);
+    this.set({ [name]: values[(at + 1) % values.length] });
+  }
+
+  /** @param {HTMLElement} bar where the controls go */
+  build(bar) {
+    for (const [name, [title, values]] of Object.entries(CONTROLS)) {
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      select.name = name;
+      for (const [value, words] of values) select.add(new Option(words, value));
+      select.addEventListener("change", () => this.set({ [name]: select.value }));
+      this.selects.set(name, select);
+      label.append(title, select);
+      bar.append(label);
+    }
+  }
+}
+
+/** @param {Scale} scale @returns {string} the words of a caption */
+export function scaleWords(scale) {
+  return { all: "over all", tile: "each by its own", signed: "around zero" }[scale];
+}

@@ -1,0 +1,351 @@
+// Tiles: many small planes of numbers, a byte each.  From bytes to values, from values to levels,
+// from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
+
+/**
+ * @typedef {"all" | "tile" | "signed"} Scale
+ * @typedef {"auto" | "gray" | "heat" | "diverging"} Color
+ * @typedef {"index" | "mean" | "max"} Sort
+ * @typedef {{low: number, high: number}} Extent the values of the darkest and the brightest level
+ * @typedef {Record<"gray" | "heat" | "diverging", Uint8Array>} Palettes 256 colours, three bytes each
+ *
+ * @typedef {object} Tiles
+ * @property {number} count how many tiles there are
+ * @property {number} planes 1, or 3 for tiles in colour
+ * @property {number} height
+ * @property {number} width
+ * @property {Uint8Array} codes count * planes * height * width; 0 is NaN or infinite
+ * @property {Float32Array} low the value of code 1: of each plane, or one for all of them
+ * @property {Float32Array} high the value of code 255; it may be the lesser one
+ * @property {number | null} slope what values below zero are multiplied with; null leaves them
+ * @property {number} lowest the least value of the whole array, shown or not
+ * @property {number} highest the greatest
+ * @property {boolean} missing whether any value is NaN or infinite
+ * @property {"RGB" | "BGR"} order of three planes
+ *
+ * @typedef {object} Layout
+ * @property {number} columns
+ * @property {number} rows
+ * @property {number} times screen pixels to a value, where tiles are enlarged
+ * @property {number} every values to a screen pixel, where they are made smaller
+ * @property {number} width of a tile on the screen
+ * @property {number} height
+ * @property {number} gap
+ */
+
+const STEPS = 254;
+const TOP = 252; // of a palette; behind it are the places for what is no colour
+const MISSING = 254;
+
+/**
+ * @param {Tiles} tiles
+ * @param {number} plane counted over all tiles
+ * @param {number} code
+ * @returns {number} NaN where the value is not finite
+ */
+function decoded(tiles, plane, code) {
+  if (code === 0) return NaN;
+  const place = tiles.low.length === 1 ? 0 : plane;
+  const low = tiles.low[place];
+  const value = code === STEPS + 1 ? tiles.high[place] : low + ((code - 1) / STEPS) * (tiles.high[place] - low);
+  return tiles.slope !== null && value < 0 ? value * tiles.slope : value;
+}
+
+/**
+ * The value of one unit.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {number} y
+ * @param {number} x
+ * @param {number} [plane]
+ * @returns {number}
+ */
+export function valueAt(tiles, tile, y, x, plane = 0) {
+  const which = tile * tiles.planes + plane;
+  return decoded(tiles, which, tiles.codes[(which * tiles.height + y) * tiles.width + x]);
+}
+
+/**
+ * How far a value may be from the true one.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {number} [plane]
+ * @returns {number}
+ */
+export function precisionOf(tiles, tile, plane = 0) {
+  const place = tiles.low.length === 1 ? 0 : tile * tiles.planes + plane;
+  return Math.abs(tiles.high[place] - tiles.low[place]) / STEPS / 2;
+}
+
+/**
+ * Lowest, mean and highest finite value of a tile; NaN where it has none.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @returns {{low: number, mean: number, high: number}}
+ */
+export function summaryOf(tiles, tile) {
+  const area = tiles.height * tiles.width;
+  let [low, high, sum, finite] = [Infinity, -Infinity, 0, 0];
+  for (let plane = tile * tiles.planes; plane < (tile + 1) * tiles.planes; plane++) {
+    const counts = new Uint32Array(STEPS + 2);
+    for (let i = plane * area; i < (plane + 1) * area; i++) counts[tiles.codes[i]]++;
+    for (let code = 1; code < counts.length; code++) {
+      if (!counts[code]) continue;
+      const value = decoded(tiles, plane, code);
+      sum += counts[code] * value;
+      finite += counts[code];
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+  }
+  return finite ? { low, mean: sum / finite, high } : { low: NaN, mean: NaN, high: NaN };
+}
+
+/**
+ * The tiles in the order in which they are shown; equal ones stay in their own order.
+ * @param {Tiles} tiles
+ * @param {Sort} sort
+ * @returns {number[]}
+ */
+export function orderOf(tiles, sort) {
+  const order = Array.from({ length: tiles.count }, (_, i) => i);
+  if (sort === "index") return order;
+  const keys = order.map((tile) => {
+    const { mean, high } = summaryOf(tiles, tile);
+    const key = sort === "mean" ? mean : high;
+    return Number.isNaN(key) ? -Infinity : key;
+  });
+  return order.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[b] - keys[a]));
+}
+
+/**
+ * The ends of the scale for one tile.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {Scale} scale
+ * @returns {Extent}
+ */
+export function extentOf(tiles, tile, scale) {
+  if (scale === "tile") return summaryOf(tiles, tile);
+  const { lowest: low, highest: high } = tiles;
+  const most = Math.max(-low, high);
+  return scale === "signed" ? { low: -most, high: most } : { low, high };
+}
+
+/**
+ * The top level that a palette and a scale leave: "signed" needs a middle one.
+ * @param {Scale} scale
+ * @param {boolean} full whether all 256 levels are grays
+ * @returns {number}
+ */
+function topOf(scale, full) {
+  return full ? (scale === "signed" ? 254 : 255) : TOP;
+}
+
+/**
+ * The level of a value, as pictures/scale.py gives it.
+ * @param {number} value
+ * @param {Extent} extent
+ * @param {number} top
+ * @returns {number} not yet rounded
+ */
+export function levelOf(value, extent, top) {
+  const span = extent.high / 2 - extent.low / 2; // halves: the ends of float64 have no difference
+  if (!(span > 0)) return Math.floor(top / 2);
+  return Math.min(top, Math.max(0, ((value / 2 - extent.low / 2) / span) * top));
+}
+
+/**
+ * The level of each code of one plane; -1 for what is not finite.
+ * @param {Tiles} tiles
+ * @param {number} plane
+ * @param {Extent} extent
+ * @param {number} top
+ * @returns {Float32Array}
+ */
+function levelsOf(tiles, plane, extent, top) {
+  const levels = new Float32Array(STEPS + 2);
+  levels[0] = -1;
+  for (let code = 1; code < levels.length; code++) {
+    levels[code] = levelOf(decoded(tiles, plane, code), extent, top);
+  }
+  return levels;
+}
+
+/**
+ * Where tiles go in a box: as large as whole numbers allow, so that all of them are seen at once.
+ * @param {number} count
+ * @param {number} height of a tile, in values
+ * @param {number} width
+ * @param {number} room pixels from left to right
+ * @param {number} tall pixels from top to bottom that are aimed at
+ * @returns {Layout}
+ */
+export function layoutOf(count, height, width, room, tall) {
+  /** @param {number} wide @param {number} high @param {number} gap */
+  const fits = (wide, high, gap) => {
+    const columns = Math.max(1, Math.min(count, Math.floor((room + gap) / (wide + gap))));
+    return { columns, rows: Math.ceil(count / columns), width: wide, height: high, gap };
+  };
+  const most = count === 1 ? 16 : 12;
+  for (let times = most; times >= 1; times--) {
+    const found = fits(width * times, height * times, times > 3 ? 2 : 1);
+    const whole = found.rows * (found.height + found.gap) <= tall && found.width <= room;
+    if (whole) return { ...balanced(found, count), times, every: 1 };
+  }
+  // Small tiles would lose what there is to see: they stay as they are, and the box scrolls.
+  if (Math.min(height, width) < 48 && width <= room) {
+    return { ...balanced(fits(width, height, 1), count), times: 1, every: 1 };
+  }
+  for (let every = 2; ; every++) {
+    const found = fits(Math.ceil(width / every), Math.ceil(height / every), 1);
+    const whole = found.rows * (found.height + 1) <= tall && found.width <= room;
+    const least = Math.min(found.width, found.height) < 24 && found.width <= room;
+    if (whole || least) return { ...balanced(found, count), times: 1, every };
+  }
+}
+
+/**
+ * The same rows with columns so that the last row is as full as it can be.
+ * @template {{columns: number, rows: number}} T
+ * @param {T} found
+ * @param {number} count
+ * @returns {T}
+ */
+function balanced(found, count) {
+  return { ...found, columns: Math.ceil(count / found.rows) };
+}
+
+/**
+ * @param {Layout} layout
+ * @returns {{width: number, height: number}} of the whole
+ */
+export function sizeOf(layout) {
+  return {
+    width: layout.columns * (layout.width + layout.gap) - layout.gap,
+    height: layout.rows * (layout.height + layout.gap) - layout.gap,
+  };
+}
+
+/**
+ * What is under a pixel: a place in the grid and the unit in its tile.
+ * @param {Layout} layout
+ * @param {Tiles} tiles
+ * @param {number} px
+ * @param {number} py
+ * @returns {{place: number, y: number, x: number} | null}
+ */
+export function unitAt(layout, tiles, px, py) {
+  const [wide, high] = [layout.width + layout.gap, layout.height + layout.gap];
+  const [column, row] = [Math.floor(px / wide), Math.floor(py / high)];
+  const [right, down] = [px - column * wide, py - row * high];
+  const place = row * layout.columns + column;
+  if (px < 0 || py < 0 || column >= layout.columns || place >= tiles.count) return null;
+  if (right >= layout.width || down >= layout.height) return null;
+  const x = Math.min(tiles.width - 1, Math.floor((right * layout.every) / layout.times));
+  const y = Math.min(tiles.height - 1, Math.floor((down * layout.every) / layout.times));
+  return { place, y, x };
+}
+
+/**
+ * @param {Color} color
+ * @param {Scale} scale
+ * @returns {"gray" | "heat" | "diverging"}
+ */
+export function colorOf(color, scale) {
+  return color === "auto" ? (scale === "signed" ? "diverging" : "gray") : color;
+}
+
+/**
+ * Draw tiles: four bytes a pixel, the gaps transparent.
+ * @param {Tiles} tiles
+ * @param {number[]} order which tile is at which place
+ * @param {Layout} layout
+ * @param {Scale} scale
+ * @param {Color} color
+ * @param {Palettes} palettes
+ * @returns {Uint8ClampedArray<ArrayBuffer>}
+ */
+export function paint(tiles, order, layout, scale, color, palettes) {
+  const size = sizeOf(layout);
+  const pixels = new Uint32Array(size.width * size.height);
+  const name = colorOf(color, scale);
+  const full = tiles.planes === 3 || (name === "gray" && !tiles.missing);
+  const colors = full ? grays() : packedColors(palettes[name]);
+  const top = topOf(scale, full);
+  order.forEach((tile, place) => {
+    const extent = extentOf(tiles, tile, scale);
+    const levels = [];
+    for (let plane = 0; plane < tiles.planes; plane++) {
+      levels.push(levelsOf(tiles, tile * tiles.planes + plane, extent, top));
+    }
+    const left = (place % layout.columns) * (layout.width + layout.gap);
+    const down = Math.floor(place / layout.columns) * (layout.height + layout.gap);
+    paintTile(tiles, tile, levels, colors, layout, pixels, down * size.width + left, size.width);
+  });
+  return new Uint8ClampedArray(pixels.buffer);
+}
+
+/**
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {Float32Array[]} levels of each plane
+ * @param {Uint32Array} colors
+ * @param {Layout} layout
+ * @param {Uint32Array} pixels
+ * @param {number} start the place of the upper left pixel
+ * @param {number} stride pixels in a line
+ */
+function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
+  const { every, times } = layout;
+  const area = tiles.height * tiles.width;
+  const first = tile * tiles.planes * area;
+  /** @param {number} y @param {number} x @param {number} plane @returns {number} rounded level, or -1 */
+  const block = (y, x, plane) => {
+    let [sum, count] = [0, 0];
+    for (let v = y; v < Math.min(y + every, tiles.height); v++) {
+      for (let u = x; u < Math.min(x + every, tiles.width); u++) {
+        const level = levels[plane][tiles.codes[first + plane * area + v * tiles.width + u]];
+        if (level < 0) return -1;
+        sum += level;
+        count++;
+      }
+    }
+    return Math.floor(sum / count + 0.5);
+  };
+  for (let y = 0, line = 0; y < tiles.height; y += every, line++) {
+    for (let x = 0, column = 0; x < tiles.width; x += every, column++) {
+      const level = block(y, x, 0);
+      const color = tiles.planes === 3 && level >= 0
+        ? mixed(level, block(y, x, 1), block(y, x, 2), tiles.order)
+        : colors[level < 0 ? MISSING : level];
+      const at = start + line * times * stride + column * times;
+      for (let i = 0; i < times; i++) pixels.fill(color, at + i * stride, at + i * stride + times);
+    }
+  }
+}
+
+/**
+ * @param {number} first
+ * @param {number} green
+ * @param {number} third
+ * @param {"RGB" | "BGR"} order
+ * @returns {number} the pixel; magenta where a plane has no finite value
+ */
+function mixed(first, green, third, order) {
+  if (green < 0 || third < 0) return 0xffff00ff;
+  const [red, blue] = order === "BGR" ? [third, first] : [first, third];
+  return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+}
+
+/** @returns {Uint32Array} the gray of each level, and magenta for what is missing: see `paint` */
+function grays() {
+  return Uint32Array.from({ length: 256 }, (_, i) => (0xff000000 | (i * 0x10101)) >>> 0);
+}
+
+/** @param {Uint8Array} palette @returns {Uint32Array} */
+function packedColors(palette) {
+  return Uint32Array.from({ length: 256 }, (_, i) => {
+    const [red, green, blue] = palette.subarray(3 * i, 3 * i + 3);
+    return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+  });
+}

@@ -1,0 +1,369 @@
+"""The report in a real browser: what is drawn, told, chosen and walked through."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import layerscope as ls
+from layerscope.pictures import grid
+
+pytest_plugins = ["browsing"]
+
+Visit = Callable[..., Any]
+Demo = tuple[Path, ls.Blobs]
+
+
+def canvas(page: Any, layer: int, number: int = 0) -> Any:
+    """A canvas of a layer, scrolled to and drawn."""
+    found = page.locator(f"#layer{layer} canvas").nth(number)
+    found.scroll_into_view_if_needed()
+    page.locator(f"#layer{layer} canvas[data-drawn]").nth(number).wait_for()
+    return found
+
+
+def pixels(found: Any) -> np.ndarray:
+    """The pixels of a canvas, (H, W, 4)."""
+    import base64
+
+    uri = found.evaluate("canvas => canvas.toDataURL('image/png')")
+    with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as picture:
+        return np.asarray(picture.convert("RGBA"))
+
+
+def layout(found: Any, tile: int) -> tuple[int, int]:
+    """(columns, pixels from one tile to the next) of a grid of tiles that are drawn 1 to 1."""
+    width = found.evaluate("canvas => canvas.width")
+    return (width + 1) // (tile + 1), tile + 1
+
+
+def readout(found: Any) -> str:
+    text: str = found.evaluate(
+        "canvas => canvas.closest('.view').querySelector('.readout').textContent"
+    )
+    return text
+
+
+def told(words: str) -> tuple[int, int, int, float, float]:
+    """(channel, y, x, value, precision) of a line of the page."""
+    match = re.fullmatch(r"channel (\d+), y (\d+), x (\d+): (\S+) ± (\S+)", words)
+    assert match, words
+    return int(match[1]), int(match[2]), int(match[3]), float(match[4]), float(match[5])
+
+
+def test_a_grid_is_that_of_every_other_surface(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    found = canvas(visit(path), 1)
+    columns, _ = layout(found, 55)
+    drawn = pixels(found)
+    wanted = grid(blobs["conv1@conv1"][0], columns=columns).array
+    shown = drawn[..., 3] == 255
+    assert shown.sum() == 48 * 55 * 55
+    assert np.abs(drawn[shown][:, :3].astype(int) - wanted[shown]).max() <= 1
+
+
+@pytest.mark.parametrize(("layer", "blob"), [(1, "conv1@conv1"), (2, "conv1")])
+def test_hovering_tells_the_value(visit: Visit, demo: Demo, layer: int, blob: str) -> None:
+    path, blobs = demo
+    found = canvas(visit(path), layer)
+    columns, step = layout(found, 55)
+    for channel, y, x in ((0, 0, 0), (9, 30, 20), (columns + 3, 54, 54)):
+        place = {"x": channel % columns * step + x + 0.5, "y": channel // columns * step + y + 0.5}
+        found.hover(position=place)
+        *where, value, precision = told(readout(found))
+        assert where == [channel, y, x]
+        low, high = blobs["conv1@conv1"][0, channel].min(), blobs["conv1@conv1"][0, channel].max()
+        assert precision == pytest.approx((high - low) / 508, rel=0.06)
+        assert abs(value - blobs[blob][0, channel, y, x]) <= 1.1 * precision
+
+
+def test_a_click_enlarges_a_tile(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    page = visit(path)
+    found = canvas(page, 1)
+    _, step = layout(found, 55)
+    found.click(position={"x": 2 * step + 10, "y": step + 10})
+    dialog = page.locator("dialog.zoom[open]")
+    columns, _ = layout(found, 55)
+    channel = columns + 2
+    assert dialog.locator("h3").text_content() == f"conv1@conv1 (1, 48, 55, 55): channel {channel}"
+    large = dialog.locator("canvas")
+    box = large.bounding_box()
+    times = round(box["width"] / 55)
+    assert times >= 8 and box["width"] == 55 * times
+    large.hover(position={"x": 20.5 * times, "y": 31.5 * times})
+    *where, value, precision = told(dialog.locator(".readout").text_content())
+    assert where == [channel, 31, 20]
+    assert abs(value - blobs["conv1@conv1"][0, channel, 31, 20]) <= 1.1 * precision
+    page.keyboard.press("ArrowRight")
+    assert told(dialog.locator(".readout").text_content())[:3] == (channel, 31, 21)
+    dialog.get_by_text("next").click()
+    assert told(dialog.locator(".readout").text_content())[0] == channel + 1
+    page.keyboard.press("Escape")
+    page.locator("dialog.zoom").wait_for(state="hidden")
+
+
+def test_channels_are_sorted(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    page = visit(path)
+    found = canvas(page, 3)
+    values = blobs["pool1"][0]
+    for key, wanted in (
+        ("max", np.argsort(-values.max((1, 2)), kind="stable")),
+        ("mean", np.argsort(-values.mean((1, 2)), kind="stable")),
+        ("index", np.arange(len(values))),
+    ):
+        page.locator("select[name=sort]").select_option(key)
+        found.hover(position={"x": 5, "y": 5})
+        assert told(readout(found))[0] == wanted[0]
+
+
+def test_scaling_and_colours_change_the_pixels(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    page = visit(path)
+    found = canvas(page, 1)
+    columns, _ = layout(found, 55)
+    for scale, color, name in (
+        ("tile", "auto", "gray"),
+        ("signed", "auto", "diverging"),
+        ("all", "heat", "heat"),
+    ):
+        page.locator("select[name=scale]").select_option(scale)
+        page.locator("select[name=color]").select_option(color)
+        drawn = pixels(found)
+        wanted = grid(blobs["conv1@conv1"][0], scale, color=name, columns=columns).array
+        shown = drawn[..., 3] == 255
+        off = np.abs(drawn[shown][:, :3].astype(int) - wanted[shown])
+        assert off.max() <= 6 and off.mean() < 1, (scale, color)
+
+
+def test_the_keyboard_walks_through_the_net(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path)
+    for number in range(5):
+        page.keyboard.press("o")
+        page.locator(f"#layer{number}:focus").wait_for()
+    page.keyboard.press("u")
+    page.locator("#layer3:focus").wait_for()
+    assert page.locator(".list a[aria-current]").text_content().startswith("pool1")
+    block = page.locator(".diagram a[aria-current]")
+    assert block.get_attribute("href") == "#layer3"
+    page.locator("#layer3 canvas[data-drawn]").first.wait_for()
+    page.keyboard.press("l")
+    page.keyboard.press("l")
+    active = page.locator("#layer3 canvas:focus")
+    active.wait_for()
+    assert told(readout(active))[0] == 1
+    outline = page.locator("#layer3 canvas:focus").evaluate("c => getComputedStyle(c).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("ArrowRight")
+    assert told(readout(active))[0] == 2
+    page.keyboard.press("Enter")
+    page.locator("dialog.zoom[open]").wait_for()
+    assert page.locator("dialog.zoom h3").text_content().endswith("channel 2")
+    before = told(page.locator("dialog.zoom .readout").text_content())
+    page.keyboard.press("k")
+    after = told(page.locator("dialog.zoom .readout").text_content())
+    assert (after[1], after[2]) == (before[1] + 1, before[2])
+    page.keyboard.press("Escape")
+    page.keyboard.press("s")
+    assert page.locator("select[name=scale]").input_value() == "tile"
+    page.keyboard.press("h")
+    assert page.locator("dialog.help[open] kbd").count() > 10
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert page.locator("select[name=scale]").input_value() == "all"
+
+
+def test_the_diagram_leads_to_the_layers(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path)
+    page.locator(".diagram a[href='#layer9']").click()
+    page.wait_for_function("document.querySelector('#layer9').getBoundingClientRect().top < 120")
+    page.locator(".diagram a[aria-current][href='#layer9']").wait_for()
+
+
+def test_an_address_may_name_a_layer(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path)
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#layer12")
+    page.wait_for_function(
+        "Math.abs(document.querySelector('#layer12').getBoundingClientRect().top) < 120"
+    )
+    page.locator(".list a[aria-current][href='#layer12']").wait_for(state="attached")
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_window_and_nothing_moves(
+    visit: Visit, demo: Demo, width: int
+) -> None:
+    path, _ = demo
+    page = visit(path, width=width, height=700)
+    for layer in (0, 1, 5, 16, 22):
+        canvas(page, layer)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert page.evaluate("shifts") == []
+
+
+def test_grids_fit_a_window_that_is_made_narrow(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    page = visit(path)
+    canvas(page, 1)
+    page.set_viewport_size({"width": 420, "height": 800})
+    page.wait_for_function("document.querySelector('#layer1 canvas').width < 400")
+    found = canvas(page, 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    found.hover(position={"x": 3.5, "y": 2.5})
+    channel, y, x, value, precision = told(readout(found))
+    assert abs(value - blobs["conv1@conv1"][0, channel, y, x]) <= 1.1 * precision
+
+
+CONTRAST = """
+() => {
+  const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const parsed = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = parsed(getComputedStyle(at).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("h1,h2,h3,p,dt,dd,td,th,caption,figcaption,small,span,select,button,summary,text")) {
+    if (!element.textContent.trim() || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element);
+    const back = element.closest("svg.ls-diagram") ? parsed(getComputedStyle(document.body).backgroundColor) : behind(element);
+    const front = parsed(element instanceof SVGElement ? style.fill : style.color);
+    const [high, low] = [light(front), light(back)].sort((a, b) => b - a);
+    const ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < 4.5) found.push([element.tagName, element.textContent.slice(0, 30), ratio]);
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_has_contrast(visit: Visit, demo: Demo, scheme: str) -> None:
+    path, _ = demo
+    page = visit(path, color_scheme=scheme)
+    canvas(page, 1)
+    assert page.evaluate(CONTRAST) == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+
+
+def test_print_has_every_picture(visit: Visit, demo: Demo) -> None:
+    """Also those that nobody has scrolled to."""
+    path, _ = demo
+    page = visit(path, color_scheme="dark")
+    page.locator("canvas[data-drawn]").first.wait_for()
+    assert page.locator("canvas[data-drawn]").count() < page.locator(".stage canvas").count()
+    page.evaluate("addEventListener('afterprint', () => { window.printed = true; })")
+    written = page.pdf(print_background=True)
+    assert written.startswith(b"%PDF") and len(written) > 300_000
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("canvas[data-drawn]").count() == page.locator(".stage canvas").count()
+    assert not page.locator(".bar").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_without_script_words_and_numbers_are_there(visit: Visit, demo: Demo) -> None:
+    path, blobs = demo
+    page = visit(path, java_script_enabled=False)
+    words = page.locator("#layer1").inner_text()
+    assert f"{blobs['conv1@conv1'].max():.4g}" in words and "48 filters 11x11" in words
+    assert page.locator("noscript").inner_text().startswith("The pictures of this page")
+    assert page.locator(".diagram svg").is_visible()
+
+
+def test_everything_has_a_name_for_those_who_cannot_see(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path)
+    canvas(page, 1)
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("canvas, img, svg, nav, select, button")]
+        .filter((e) => e.checkVisibility() && !e.closest("[aria-hidden]"))
+        .filter((e) => !(e.getAttribute("aria-label") || e.alt || e.textContent.trim() || e.labels?.length))
+        .map((e) => e.outerHTML.slice(0, 100))"""
+    )
+    assert unnamed == []
+
+
+HOSTILE = (
+    "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\"'><b>\u2028\u202e&lt;"
+)
+
+
+def hostile_report(folder: Path, name: str) -> Path:
+    """A page with a name in every place where the text of a file can come to be."""
+    escaped = "".join(f"\\{byte:03o}" for byte in name.encode())
+    folder.mkdir()
+    path = folder / "net.prototxt"
+    path.write_text(
+        f'name: "{escaped}"\n'
+        f'layer {{ name: "{escaped}1" type: "Input" top: "{escaped}b"'
+        " input_param { shape { dim: 1 dim: 3 dim: 12 dim: 12 } } }\n"
+        f'layer {{ name: "{escaped}2" type: "Convolution" bottom: "{escaped}b" top: "{escaped}c"'
+        " convolution_param { num_output: 4 kernel_size: 3 weight_filler { value: 0.1 } } }\n"
+        f'layer {{ name: "{escaped}3" type: "ReLU" bottom: "{escaped}c" top: "{escaped}c" }}\n'
+        f'layer {{ name: "{escaped}4" type: "InnerProduct" bottom: "{escaped}c" top: "{escaped}d"'
+        " inner_product_param { num_output: 20 weight_filler { value: 0.1 } } }\n"
+        f'layer {{ name: "{escaped}5" type: "Softmax" bottom: "{escaped}d" top: "{escaped}e" }}\n'
+    )
+    image = folder / f"{re.sub('/', '-', name)[:60]}.png"
+    Image.fromarray(np.arange(432, dtype=np.uint8).reshape(12, 12, 3)).save(image)
+    net = ls.open(path).filled()
+    page = folder / "page.html"
+    return ls.report(net, image, page, labels=[f"{name} {i}" for i in range(20)])
+
+
+# Inside the drawings there are names in one or more lines; what is in
+# sight, and so drawn and marked, depends on how long the names are.
+STRUCTURE = """() => [...document.querySelectorAll("*")].filter((e) => !e.closest("svg")).map((e) =>
+  e.tagName + " " + [...e.attributes].map((a) => a.name).filter((name) =>
+    !["aria-current", "data-drawn", "hidden", "style", "width", "height"].includes(name)).sort().join(" "))"""
+DRAWN = """() => [...new Set([...document.querySelectorAll("svg, svg *")].map((e) => e.localName))].sort()"""
+
+
+def test_hostile_names_make_the_same_page(visit: Visit, tmp_path: Path) -> None:
+    found = []
+    for folder, name in (("plain", "plain name"), ("hostile", HOSTILE)):
+        page = visit(hostile_report(tmp_path / folder, name))
+        for layer in range(1, 5):
+            canvas(page, layer).hover(position={"x": 4, "y": 4})
+        canvas(page, 1).click(position={"x": 4, "y": 4})
+        page.locator("dialog.zoom[open]").wait_for()
+        assert name[:8] in page.locator("dialog.zoom h3").text_content()
+        page.keyboard.press("Escape")
+        assert page.evaluate("window.hit") is None
+        found.append((page.evaluate(STRUCTURE), page.evaluate(DRAWN)))
+    plain, hostile = found
+    assert plain == hostile
+    assert set(hostile[1]) <= {
+        "a",
+        "g",
+        "line",
+        "path",
+        "polygon",
+        "rect",
+        "style",
+        "svg",
+        "text",
+        "title",
+    }
