@@ -71,13 +71,13 @@ def parse_unit(words: str, net: Net, blobs: Blobs, image: int = 0) -> Unit:
         return Unit(name, _top(words, blobs, name, int(found[1]), lead), image)
     index = _numbers(words, places)
     if len(index) == len(dims):
-        _check(words, name, index, dims, "")
+        _check(words, name, index, dims)
         return Unit(name, index, image)
     rest = dims[len(lead) :]
     if len(index) > len(rest) or any(size != 1 for size in rest[len(index) :]):
         raise UsageError(_needed(words, name, rest, len(index)))
     index = (*lead, *index, *(0,) * (len(rest) - len(index)))
-    _check(words, name, index, dims, "image")
+    _check(words, name, index, dims)
     return Unit(name, index, image)
 
 
@@ -127,14 +127,19 @@ def _needed(words: str, name: str, rest: Sequence[int], given: int) -> str:
     )
 
 
-def _check(words: str, name: str, index: Sequence[int], dims: Sequence[int], first: str) -> None:
-    names = (first or "image", *axis_names(dims[1:])) if len(dims) > 1 else ("place",)
+def _check(words: str, name: str, index: Sequence[int], dims: Sequence[int]) -> None:
+    names = ("image", *axis_names(dims[1:])) if len(dims) > 1 else ("place",) * len(dims)
     for axis, at, size in zip(names, index, dims, strict=True):
         if not 0 <= at < size:
             raise UsageError(
                 f"unit {quoted(words)}: {axis} {at}; {quoted(name)} has"
-                f" {plural(size, axis)}, 0 to {size - 1}"
+                f" {_places(size, axis)}, 0 to {size - 1}"
             )
+
+
+def _places(size: int, axis: str) -> str:
+    nouns = {"y": "row", "x": "column", "z": "slice", "place": "number"}
+    return plural(size, nouns.get(axis, axis))
 
 
 def _top(words: str, blobs: Blobs, name: str, rank: int, lead: tuple[int, ...]) -> tuple[int, ...]:
