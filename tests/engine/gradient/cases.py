@@ -96,6 +96,8 @@ def pools() -> list[Case]:
         Case("MaxPool", [apart(1, 2, 5, 6)], {"kernel_shape": [3, 2], "auto_pad": "SAME_UPPER",
                                               "strides": [2, 2]}, label="same"),
         Case("MaxPool", [apart(1, 2, 5, 6)], {"kernel_shape": [2, 2]}, 2, label="indices"),
+        Case("MaxPool", [apart(1, 2, 5, 6)], {"kernel_shape": [2, 3], "storage_order": 1}, 2,
+             label="columns first"),
         Case("AveragePool", [apart(1, 2, 5, 6)], {"kernel_shape": [3, 2], "strides": [2, 2],
                                                   "auto_pad": "SAME_LOWER"}, label="same"),
         Case("GlobalAveragePool", [apart(2, 3, 4, 5)]),

@@ -92,8 +92,7 @@ def backward(
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
     gradients = {value: _summed(tape, value, parts, order) for value in wanted}
-    made = tuple(dict.fromkeys(g for g in gradients.values() if g))
-    return Backward(replace(net, graph=_joined(graph, tape, seeds, made)), seeds, gradients, order)
+    return Backward(replace(net, graph=_joined(graph, tape, seeds)), seeds, gradients, order)
 
 
 def pruned(found: Backward, values: Iterable[str], given: Collection[str] = ()) -> Net:
@@ -239,7 +238,7 @@ def layer_names(net: Net) -> list[str]:
     return names
 
 
-def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], made: tuple[str, ...]) -> Graph:
+def _joined(graph: Graph, tape: Tape, seeds: dict[str, str]) -> Graph:
     """Forward and backward as one graph."""
     forward = [tape.replaced.get(i, node) for i, node in enumerate(graph.nodes)]
     shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}

@@ -19,7 +19,11 @@ def max_pool(t: Tape, node: Node, dy: str, *_: str) -> str:
     """
     if not dy:
         return ""
-    index = t.second_output(node)
+    if node.get("storage_order", 0):  # its own places count columns first
+        rows = {name: v for name, v in node.settings.items() if name != "storage_order"}
+        index = t.ops("MaxPool", 2, node.x, **rows)[1]
+    else:
+        index = t.second_output(node)
     dims, number = t.shape(node.x), size(t.shape(node.y))
     flat = t.reshape(t.zeros(node.x), [size(dims)])
     added = t.op(
