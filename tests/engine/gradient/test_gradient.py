@@ -196,6 +196,15 @@ def test_losses_where_a_derivative_would_fail(tmp_path: Path) -> None:
     assert not net.gradient("c", "x", feeds).any()
 
 
+def test_maps_of_equal_values(tmp_path: Path) -> None:
+    """MVN takes off the mean and divides by a deviation of 0 + eps: large, and not NaN."""
+    layer = """layer { name: "m" type: "MVN" bottom: "x" top: "y" mvn_param { eps: 0.5 } }"""
+    net = net_of(tmp_path, (1, 1, 2, 2), layer)
+    seed = np.float32([[[[1, 2], [3, 6]]]])
+    got = net.gradient({"y": seed}, "x", np.full((1, 1, 2, 2), 7, np.float32))
+    assert_blob_close(got, (seed - 3) / 0.5, "x")
+
+
 def test_losses_by_the_formulas_of_caffe(tmp_path: Path) -> None:
     """Backward_cpu of each loss, written down anew."""
     layers = """

@@ -64,3 +64,31 @@ def test_what_the_readers_write_has_a_rule_or_stops() -> None:
         names.update(found)
     assert len(names) > 50
     assert names - set(rules()) - STOPS == WITHOUT_RULE
+
+
+CORNERS = [
+    (Case("ReduceMax", [np.float32([[2, 5, 5], [1, 1, 0]]), np.asarray([1])]),
+     [[0, 1, 0], [1, 0, 0]]),
+    (Case("ReduceMin", [np.float32([[2, 5], [2, 1]]), np.asarray([0])], {"keepdims": 0}),
+     [[1, 0], [0, 1]]),
+    (Case("GlobalMaxPool", [np.float32([[[3, 7, 7]]])]), [[[0, 1, 0]]]),
+    (Case("Max", [np.float32([1, 2, 3]), np.float32([1, 3, 2])]), [0, 0, 1]),
+    (Case("Min", [np.float32([1, 2, 3]), np.float32([1, 3, 2])]), [0, 1, 0]),
+    (Case("Sqrt", [np.float32([0, 4])]), [0, 0.25]),
+    (Case("ReduceL2", [np.float32([[0, 0], [3, 4]]), np.asarray([1])]), [[0, 0], [0.6, 0.8]]),
+    (Case("Abs", [np.float32([-1, 0, 2])]), [-1, 0, 1]),
+    (Case("Clip", [np.float32([-2, -1, 0, 1, 2]), np.float32(-1), np.float32(1)], fixed=(1, 2)),
+     [0, 1, 1, 1, 0]),
+    (Case("LeakyRelu", [np.float32([-1, 0, 1])], {"alpha": 0.25}), [0.25, 0.25, 1]),
+    (Case("PRelu", [np.float32([-1, 0, 1]), np.float32([0.25])], fixed=(1,)), [0.25, 0.25, 1]),
+    (Case("HardSigmoid", [np.float32([-2.5, 0, 2.5])]), [0, np.float32(0.2), 0]),
+    (Case("Pow", [np.float32([0, 2]), np.float32(0)], fixed=(1,)), [0, 0]),
+    (Case("ReduceProd", [np.float32([[0, 3, 2], [0, 0, 2]]), np.asarray([1])]),
+     [[6, 0, 0], [0, 0, 0]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "want"), CORNERS, ids=lambda each: str(each)[:20])
+def test_corners(case: Case, want: list[float]) -> None:
+    got = case.net().gradient(of="y0", wrt="x0", inputs=case.feeds())
+    assert_blob_close(got, want, str(case), tolerance=1e-7)
