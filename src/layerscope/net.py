@@ -122,6 +122,10 @@ class Graph:
         tensors: initializer name to array, or None where there are no weights.
         inputs: the values that are fed.
         free_batch: whether the first axis of the inputs may differ from the file's.
+        opset: the version of ONNX's ops that the nodes are written in, 18 or later; the forms of
+            the ops are those of 18 (docs/decisions/0007-onnx-opsets.md).
+        ir_version: the version of ONNX's file format.
+        domains: further sets of ops that the nodes use, name to version.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -130,6 +134,27 @@ class Graph:
     tensors: Mapping[str, NDArray[Any] | None]
     inputs: tuple[str, ...]
     free_batch: bool = True
+    opset: int = OPSET
+    ir_version: int = IR_VERSION
+    domains: Mapping[str, int] = field(default_factory=dict)
+
+
+def values_read(node: onnx.NodeProto) -> list[str]:
+    """The values that a node reads: its inputs, then what the graphs inside it take from outside.
+
+    An If, a Loop or a Scan holds graphs, which see every value of the graph around them.
+    """
+    found = [name for name in node.input if name]
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            if not graph.node and not graph.output:
+                continue
+            own = {each.name for each in (*graph.input, *graph.initializer)}
+            for inner in graph.node:
+                found += [name for name in values_read(inner) if name not in own]
+                own.update(inner.output)
+            found += [each.name for each in graph.output if each.name not in own]
+    return list(dict.fromkeys(found)) if len(found) != len(node.input) else found
 
 
 class Named(Mapping[str, Any]):
@@ -169,7 +194,7 @@ class Net:
 
     Attributes:
         name: the net's own name, or the file's.
-        format: "caffe", ...
+        format: "caffe" or "onnx".
         layers: in the order in which they run.
         blobs: name to `Blob`; in-place writes that were replaced are there as `blob@layer`.
         graph: the ONNX graph that computes it.

@@ -17,6 +17,7 @@ from layerscope.cli.options import (
     preprocessing,
     print_json,
     say_notes,
+    sources,
     split_files,
 )
 from layerscope.cli.outcome import outcome
@@ -63,6 +64,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     scale: Scale | None,
     raw: bool,
     opening: dict[str, Any],
+    inputs: dict[str, str],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -94,9 +96,8 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
         picture = param_picture(net, layer, index, scale=scale)
         name = f"{layer}-param{index}"
     else:
-        if image is None:
-            raise UsageError("show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME")
-        blobs = net.run(image, [blob or ""])
+        missing = "show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME"
+        blobs = net.run(sources(net, image, inputs, missing), [blob or ""])
         names = find_labels(labels, net_file, net)
         name = next(iter(blobs))
         picture = blob_picture(net, blobs, name, scale=scale or "all", labels=names)

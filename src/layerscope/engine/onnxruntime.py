@@ -11,15 +11,18 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, model
+from layerscope.engine.model import beside, is_held, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
@@ -45,12 +48,14 @@ class Session:
         # external initializers alone it would copy each of them; as initializers that the caller
         # owns too, it keeps only what it packs anew.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
-        self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
+        self._held = [
+            _value_of(array, net.graph.types[name])
+            for name, array in zip(arrays, self._arrays, strict=True)
+        ]
         if arrays:
             options.add_external_initializers(list(arrays), self._held)
         for name, value in zip(arrays, self._held, strict=True):
             options.add_initializer(name, value)
-        self._values = list(values)
         try:
             self._session = ort.InferenceSession(
                 model(net, values).SerializeToString(),
@@ -60,6 +65,7 @@ class Session:
             )
         except Exception as error:  # the runtime has no common base of its errors
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason.removeprefix("[ONNXRuntimeError] : ")
             raise UnsupportedError(
                 f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
             ) from None
@@ -67,13 +73,21 @@ class Session:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The values, in the order in which they were asked for."""
         try:
-            found: list[NDArray[Any]] = self._session.run(self._values, dict(feeds))
+            found: list[NDArray[Any]] = self._session.run(None, dict(feeds))
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+
+def _value_of(array: NDArray[Any], element: int) -> Any:
+    """An array as the runtime takes it, also of types that NumPy itself does not have."""
+    if is_held(element):
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    plain = array.view(f"u{array.dtype.itemsize}")
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(plain, element)
 
 
 def _stopped(reason: str) -> str:
@@ -127,7 +141,7 @@ def _fed(
     if net.missing and not allow_missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
+    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
     shapes = {name: each.array.shape for name, each in fed.items()}
     return fed, _fitting(net, shapes, exact=exact)
 
@@ -139,6 +153,14 @@ def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
         UnknownNameError: there is no such blob; the message has the nearest.
     """
     return _wanted(net, blobs, net)
+
+
+def _dtypes(net: Net) -> dict[str, np.dtype[Any]]:
+    """What each input takes."""
+    return {
+        name: np.dtype(helper.tensor_dtype_to_np_dtype(net.graph.types[name]))
+        for name in net.inputs
+    }
 
 
 def _arrays(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -242,13 +264,14 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
 
 def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> None:
     """Refuse what cannot fit before anything is allocated."""
-    if not net.inputs:
-        return
-    first = net.inputs[0]
-    batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
-    declared = (net.graph.shapes[first] or (1,))[0]
+    batch = declared = 1
+    for first in list(fed)[:1]:
+        batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
+        declared = (net.graph.shapes[first] or (1,))[0]
     values = {net.blobs[name].value for name in wanted}
-    needed = sum(4 * int(np.prod(net.graph.shapes[v], dtype=np.float64)) for v in values)
+    needed = sum(_bytes(net, value) for value in values)
+    # What is not kept is still made, and some of it is larger than all that is kept.
+    needed = max(needed, max((_bytes(net, v) for v in net.graph.shapes), default=0))
     needed = int(needed * batch / max(declared, 1))
     free = _available_memory()
     if free and needed > MEMORY_SHARE * free:
@@ -256,6 +279,19 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
             f"the blobs of this run need {size(needed)}, {size(free)} of memory are free;"
             " feed fewer images at once, or keep only some blobs"
         )
+
+
+def _bytes(net: Net, value: str) -> int:
+    """Bytes of a value, at the batch size of the file."""
+    return prod(net.graph.shapes[value]) * _size_of(net.graph.types.get(value, 0))
+
+
+@cache
+def _size_of(element: int) -> int:
+    try:
+        return max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
+    except (KeyError, TypeError):
+        return 4
 
 
 def _available_memory() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
+from layerscope.errors import UsageError
 from layerscope.net import Net
 from layerscope.readers.file import InputFile
 
@@ -21,13 +22,15 @@ def open_net(
     """Open a trained net.
 
     Args:
-        definition: a Caffe prototxt (current or V1 form), or a caffemodel that holds its own
-            definition.
-        weights: the caffemodel, or the same as HDF5 (`.caffemodel.h5`, with the extra `hdf5`);
-            without it shapes are known, but nothing can run.
+        definition: an ONNX file; or a Caffe prototxt (current or V1 form), or a caffemodel that
+            holds its own definition.
+        weights: for Caffe the caffemodel, or the same as HDF5 (`.caffemodel.h5`, with the extra
+            `hdf5`); without it shapes are known, but nothing can run.
         input_shapes: input name to shape, `{"data": (1, 3, 227, 227)}`, where the definition does
-            not state it (a database has the shapes, not the net) or states another.
-        phase: "TEST" or "TRAIN"; with level and stages it decides which layers are there.
+            not state it (a database has the shapes, not the net; ONNX may leave an axis free) or
+            states another.
+        phase: of a Caffe net, "TEST" or "TRAIN"; with level and stages it decides which layers are
+            there.
         level: what `min_level` and `max_level` are held against.
         stages: what `stage` and `not_stage` are held against.
 
@@ -40,9 +43,19 @@ def open_net(
         UnsupportedError: the net holds a layer that is not known.
         LimitError: larger than any real net.
     """
+    file = InputFile(definition)
+    trained = None if weights is None else InputFile(weights)
+    if "onnx" in (file.kind, trained.kind if trained else ""):
+        if trained is not None:
+            onnx = file if file.kind == "onnx" else trained
+            raise UsageError(f"{onnx.name} is an ONNX file, which holds its weights: give it alone")
+        if (phase, level, tuple(stages)) != ("TEST", 0, ()):
+            raise UsageError(f"{file.name}: phase, level and stages are Caffe's; ONNX has none")
+        from layerscope.readers.onnx import open_onnx
+
+        return open_onnx(file, input_shapes)
     from layerscope.readers.caffe import open_caffe
     from layerscope.readers.caffe.phase import State
 
-    trained = None if weights is None else InputFile(weights)
     state = State(phase, level, tuple(stages))
-    return open_caffe(InputFile(definition), trained, input_shapes, state=state)
+    return open_caffe(file, trained, input_shapes, state=state)

@@ -67,6 +67,14 @@ def tables_text(found: Tables) -> str:
     return "\n".join(parts)
 
 
+def scores_text(guesses: Sequence[Guess]) -> str:
+    """The classes of the largest scores, a line each: numbers, as they are no probabilities."""
+    rows = [
+        (f"{g.value:.4g}", str(g.index), printable(g.label or "(no label)", 80)) for g in guesses
+    ]
+    return aligned(rows, right=(0, 1))
+
+
 def _first_names(names: Sequence[str], room: int) -> str:
     """As many names as there is room for, at least one, and a mark where some are left out."""
     shown = 1

@@ -15,7 +15,7 @@ from onnx import helper
 from layerscope.engine.gradient.registry import QUANTIZED, STOPS, Node, rules
 from layerscope.engine.gradient.tape import Tape, sized_by_run
 from layerscope.errors import UnsupportedError
-from layerscope.net import Graph, Net
+from layerscope.net import Graph, Net, values_read
 from layerscope.text import quoted
 
 MARKERS = {
@@ -82,17 +82,17 @@ def backward(
         node = replace(nodes[i], wanted=between.inputs(nodes[i]))
         tape.prefix = names[i]
         dys = [_summed(tape, value, parts, order) for value in node.outputs]
-        if not any(dys) or not node.wanted:
+        if not any(dys):
             continue
         if node.marker.startswith((_AT, _SQUARE)):
             found = _by_memory(tape, node, dys[0], net, left)
         else:
-            found = _derived(tape, node, dys)
+            found = _derived(tape, node, dys) if node.wanted or node.op not in rules() else {}
         for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
     gradients = {value: _summed(tape, value, parts, order) for value in wanted}
-    return Backward(replace(net, graph=_joined(graph, tape, seeds)), seeds, gradients, order)
+    return Backward(replace(net, graph=_joined(graph, tape, seeds, order)), seeds, gradients, order)
 
 
 def pruned(found: Backward, values: Iterable[str], given: Collection[str] = ()) -> Net:
@@ -128,7 +128,7 @@ def _node(proto: onnx.NodeProto, position: int) -> Node:
     text = proto.doc_string
     marker = text if text.startswith("gradient: ") else ""
     return Node(
-        proto.op_type,
+        f"{proto.domain}.{proto.op_type}" if proto.domain else proto.op_type,
         tuple(proto.input),
         tuple(proto.output),
         settings,
@@ -143,7 +143,7 @@ def _before(graph: Graph, targets: Iterable[str]) -> set[int]:
     for i in range(len(graph.nodes) - 1, -1, -1):
         if not needed.isdisjoint(graph.nodes[i].output):
             found.add(i)
-            needed.update(name for name in graph.nodes[i].input if name)
+            needed.update(values_read(graph.nodes[i]))
     return found
 
 
@@ -161,7 +161,8 @@ def _reached(
         node = nodes[i]
         if node.op in STOPS or node.marker == "gradient: stops":
             continue
-        if any(value in values and (i, value) not in blocked for value in node.inputs):
+        read = values_read(net.graph.nodes[i])
+        if any(value in values and (i, value) not in blocked for value in read):
             if node.op in QUANTIZED:
                 raise UnsupportedError(
                     f"layer {quoted(layer_names(net)[i])} ({node.op}) works on whole numbers, which"
@@ -238,19 +239,21 @@ def layer_names(net: Net) -> list[str]:
     return names
 
 
-def _joined(graph: Graph, tape: Tape, seeds: dict[str, str]) -> Graph:
+def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], order: dict[str, str]) -> Graph:
     """Forward and backward as one graph."""
     forward = [tape.replaced.get(i, node) for i, node in enumerate(graph.nodes)]
     shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}
     types = dict(graph.types) | {
         name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()
     }
+    types |= {gradient: tape.type(value) for value, gradient in order.items()}
     free = sized_by_run(graph)
     for target, seed in seeds.items():
         dims = graph.shapes[target]
         shapes[seed] = (-1,) * len(dims) if target in free else dims
         types[seed] = graph.types.get(target, onnx.TensorProto.FLOAT)
-    return Graph(
+    return replace(
+        graph,
         nodes=(*forward, *tape.nodes),
         shapes=shapes,
         types=types,
@@ -271,7 +274,7 @@ def _kept(graph: Graph, values: Iterable[str], given: frozenset[str]) -> Graph:
             for i, name in enumerate(node.output):
                 node.output[i] = f"{name} again" if name in given else name
         nodes.append(node)
-        needed.update(node.input)
+        needed.update(values_read(node))
     tensors = {name: array for name, array in graph.tensors.items() if name in needed}
     inputs = tuple(n for n in dict.fromkeys((*graph.inputs, *sorted(given))) if n in needed)
     return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
@@ -284,7 +287,7 @@ def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
     stop, names = "", layer_names(net)
     for i in sorted(before):
         node = graph.nodes[i]
-        if touched.isdisjoint(node.input):
+        if touched.isdisjoint(values_read(node)):
             continue
         touched.update(node.output)
         stops = node.op_type in STOPS | {"Cast"} or node.doc_string == "gradient: stops"
