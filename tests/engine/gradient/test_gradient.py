@@ -396,3 +396,43 @@ def test_without_weights(small: tuple[Path, Path]) -> None:
 def test_names_that_are_not_there_are_key_errors(small: tuple[Path, Path]) -> None:
     with pytest.raises(UnknownNameError):
         ls.open(*small).gradient("nothing", "data", np.ones((3, 9, 7)))
+
+
+def test_an_onnx_file_at_another_batch(tmp_path: Path) -> None:
+    """The free batch of the file becomes that of the run; params have the file's names."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(12)
+    weights = random.normal(size=(2, 3, 2, 2)).astype(np.float32)
+    single = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["c"], strides=[2, 1], pads=[1, 0, 0, 1]),
+            helper.make_node("Elu", ["c"], ["e"]),
+            helper.make_node("ReduceMean", ["e"], ["y"], axes=[2, 3], keepdims=0),
+        ],
+        "small",
+        [helper.make_tensor_value_info("x", single, ["N", 3, 5, 4])],
+        [helper.make_tensor_value_info("y", single, ["N", 2])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "s.onnx")
+    net = ls.open(tmp_path / "s.onnx")
+    x = random.normal(size=(3, 3, 5, 4))
+    seed = random.normal(size=(3, 2))
+    found = net.gradient({"y": seed}, ["x", "w"], np.float32(x))
+    assert_blob_close(found["x"], whole(net, {"y": seed}, "x", {"x": x}), "x", tolerance=5e-5)
+    pads = np.pad(x, ((0, 0), (0, 0), (1, 0), (0, 1)))
+    c = np.zeros((3, 2, 3, 4))
+    for i, j in np.ndindex(3, 4):
+        c[:, :, i, j] = np.einsum(
+            "nchw,mchw->nm", pads[:, :, 2 * i : 2 * i + 2, j : j + 2], weights
+        )
+    slope = seed[:, :, None, None] / 12 * np.where(c > 0, 1, np.exp(c))
+    want = np.zeros(weights.shape)
+    for i, j in np.ndindex(3, 4):
+        tap = pads[:, :, 2 * i : 2 * i + 2, j : j + 2]
+        want += np.einsum("nm,nchw->mchw", slope[:, :, i, j], tap)
+    assert_blob_close(found["w"], want, "w", tolerance=1e-5)
