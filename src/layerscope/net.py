@@ -323,6 +323,41 @@ class Net:
 
         return run(self, inputs, blobs, allow_missing=allow_missing)
 
+    def gradient(
+        self,
+        of: str | Mapping[str, Any],
+        wrt: str | Sequence[str],
+        inputs: str | PathLike[str] | NDArray[Any] | Mapping[str, Any] | Any,
+        *,
+        allow_missing: bool = False,
+    ) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """How a unit, or blobs by what is put on them, change with inputs, blobs or params.
+
+        No framework is needed: forward and backward are one ONNX graph, of which only what lies
+        between `wrt` and `of` is run.  At corners (a rectifier at 0, equal values under a max pool)
+        the gradient is Caffe's; see docs/gradient.md.
+
+        Args:
+            of: a unit, "prob:281" or "conv5:3,6,6" (the same of every image of the batch) or
+                "prob:top1" (of each image its largest); a blob, for the sum of its numbers; or
+                a mapping of blob to the gradient put on it, in the blob's shape.
+            wrt: a blob, an input or a param ("conv1/0"), or several of them.
+            inputs: as `run` takes them.
+            allow_missing: fill missing weights, as `run` does.
+
+        Returns:
+            One array in the shape of what `wrt` names, or for several a mapping of name to array.
+
+        Raises:
+            UsageError: a name or an index is wrong, the input does not fit, or `of` does not depend
+                on `wrt`.
+            UnsupportedError: an op on the way has no gradient, or the gradient is not a number.
+            LimitError: the blobs would not fit into memory.
+        """
+        from layerscope.engine import gradient
+
+        return gradient(self, of, wrt, inputs, allow_missing=allow_missing)
+
     def _repr_html_(self) -> str:
         from layerscope.show.notebook import net_html
 

@@ -21,7 +21,7 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
     graph = GraphProto(name=net.name)
     graph.node.extend(net.graph.nodes)
     for name in net.inputs:
-        dims: list[int | str | None] = list(net.graph.shapes[name])
+        dims: list[int | str | None] = [d if d >= 0 else None for d in net.graph.shapes[name]]
         if net.graph.free_batch and dims:
             dims[0] = "N" if len(net.inputs) == 1 else f"N_{name}"
         graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))

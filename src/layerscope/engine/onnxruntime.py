@@ -112,14 +112,51 @@ def run(
     """
     if net.not_computed and (blobs is None or not net.blobs) and not (partly and net.graph.nodes):
         raise UnsupportedError(net.not_computed[0].reason)
+    fed, fitting = _fed(net, inputs, allow_missing=allow_missing)
+    wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
+    _check_memory(fitting, fed, wanted)
+    return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
+
+
+def fed_and_fitting(
+    net: Net, inputs: Any, blobs: Sequence[str], *, allow_missing: bool
+) -> tuple[dict[str, Fed], Net]:
+    """What goes into a net, and the net at just the shapes of that, for a gradient.
+
+    Args:
+        net: any net.
+        inputs: as `Net.run` takes them.
+        blobs: keys that must be there without the inputs that are not fed.
+        allow_missing: fill weights that are missing.
+
+    Raises:
+        UsageError: the input does not fit, weights are missing, or a blob needs what is not fed.
+        LimitError: the blobs would not fit into memory.
+    """
+    fed, fitting = _fed(net, inputs, allow_missing=allow_missing, exact=True)
+    _wanted(net, blobs, fitting)
+    _check_memory(fitting, fed, list(fitting.blobs))
+    return fed, fitting
+
+
+def _fed(
+    net: Net, inputs: Any, *, allow_missing: bool, exact: bool = False
+) -> tuple[dict[str, Fed], Net]:
     if net.missing and not allow_missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
-    fitting = _fitting(net, {name: each.array.shape for name, each in fed.items()})
-    wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
-    _check_memory(fitting, fed, wanted)
-    return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
+    shapes = {name: each.array.shape for name, each in fed.items()}
+    return fed, _fitting(net, shapes, exact=exact)
+
+
+def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
+    """The keys of blobs by name, also of those written as blob@layer.
+
+    Raises:
+        UnknownNameError: there is no such blob; the message has the nearest.
+    """
+    return _wanted(net, blobs, net)
 
 
 def _dtypes(net: Net) -> dict[str, np.dtype[Any]]:
@@ -166,13 +203,16 @@ def missing(net: Net) -> str:
     )
 
 
-def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
-    """The net for one run: without the inputs that are not fed, at the fed shapes, filled."""
+def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]], *, exact: bool = False) -> Net:
+    """The net for one run: without the inputs that are not fed, at the fed shapes, filled.
+
+    `exact` wants the fed batch in the net too, where a run alone could leave it free.
+    """
     unfed = [name for name in net.inputs if name not in fed]
     if unfed:
         net = _kept(net, f"without {unfed}", lambda net: net.without(*unfed))
     other = any(dims != net.graph.shapes[name] for name, dims in fed.items())
-    if other and not (net.graph.free_batch and _one_rate(net, fed)):
+    if other and (exact or not (net.graph.free_batch and _one_rate(net, fed))):
         net = _kept(net, f"at {fed}", lambda net: net.reshaped(**fed))
     return _kept(net, "filled", lambda net: net.filled()) if net.missing else net
 

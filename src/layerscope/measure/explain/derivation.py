@@ -20,10 +20,10 @@ from layerscope.measure.explain import (  # the rules enter themselves
 )
 from layerscope.measure.explain.registry import NoArithmeticError, Reading, Terms
 from layerscope.measure.explain.step import Operand, Step, filled, largest
-from layerscope.measure.explain.unit import Unit, parse_unit
 from layerscope.measure.explain.values import Values
 from layerscope.net import Layer, Net
 from layerscope.text import printable, quoted
+from layerscope.units import Unit, parse_unit
 
 RULES = (elementwise, moves, products, reductions, resampling, windows)
 MOST_STEPS = 64
