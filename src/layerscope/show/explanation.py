@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerscope.blobs import Blobs
-from layerscope.engine import run
 from layerscope.measure.explain import Derivation, Explainer, Operand, Step, Unit, Window
 from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.measure.top import probability_blob
@@ -383,6 +382,8 @@ def explain(
         UsageError: there is no such unit, or the run did not keep what it is made from.
         UnsupportedError: the unit is of a layer that cannot be computed.
     """
+    from layerscope.engine import run  # the runtime is loaded when it is needed
+
     blobs = inputs if isinstance(inputs, Blobs) else run(net, inputs, partly=True)
     explainer = Explainer(net, blobs)
     return Explanation(explainer, explainer.follow(unit, max(1, depth), image))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.blobs import Blobs
-from layerscope.engine import run
 from layerscope.files import write_file
 from layerscope.net import Layer, Net
 from layerscope.show.document import Document
@@ -60,6 +59,8 @@ def report(
     """
     blobs = inputs
     if not isinstance(inputs, Blobs):
+        from layerscope.engine import run  # the runtime is loaded when it is needed
+
         blobs = run(net, inputs, allow_missing=allow_missing, partly=True)
     target = Path(path)
     page = _page(net, blobs, list(labels or []), progress)
