@@ -31,6 +31,7 @@ from layerscope.pictures import (
 )
 from layerscope.readers import open_net as open  # the name that people look for
 from layerscope.show.architecture import net_diagram as diagram
+from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ __all__ = [
     "Blobs",
     "Diagram",
     "Filters",
+    "Explanation",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -51,6 +53,7 @@ __all__ = [
     "convert",
     "diagram",
     "errors",
+    "explain",
     "filters",
     "grid",
     "histogram",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable, Sequence
 
 LINE_LIMIT = 300
@@ -38,6 +39,15 @@ def count(number: float) -> str:
             return f"{size:.3g}{unit}"
         size /= 1000
     return f"{size:.3g} T"
+
+
+def number(value: float, digits: int = 5) -> str:
+    """A number as people read it: a few significant digits, never a long row of zeros.
+
+    >>> number(41.367281), number(-0.0), number(3), number(1.5e-9), number(float("nan"))
+    ('41.367', '0', '3', '1.5e-09', 'nan')
+    """
+    return f"{float(value) + 0.0:.{digits}g}"
 
 
 def size(number: int) -> str:
@@ -90,6 +100,18 @@ def one_line(message: str, limit: int = LINE_LIMIT) -> str:
     """A message folded to one printable line of at most `limit` characters."""
     line = printable(" ".join(message.split()), limit=10 * limit)
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def wrapped_line(line: str, width: int) -> str:
+    r"""A line broken at spaces so that no part is wider than `width`; the rest is indented.
+
+    >>> wrapped_line("  one two three", 11)
+    '  one two\n      three'
+    """
+    if len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:

@@ -424,3 +424,59 @@ def test_level_and_stage_choose_the_layers(run, tmp_path):
         answer = json.loads(result.out)
         seen[options] = [row["blob"] for row in answer["activations"]]
     assert list(seen.values()) == [["x"], ["x", "fine"], ["x", "deep"], ["x", "fine", "deep"]]
+
+
+CAT = images()["cat"]
+
+
+def test_explain(run) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "conv1:12,30,17", "-o", "unit.png")
+    assert found.code == 0, found.err
+    assert found.out.startswith("conv1:12,30,17 = 0.436")
+    assert "3 of 3 channels shown" in found.out and "unit.png: the picture" in found.out
+    assert Path("unit.png").stat().st_size > 10_000
+    named = run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "prob:top1", "--depth", 3)
+    assert named.out.splitlines()[0].endswith("(cat)")
+    assert [line.split(":")[0] for line in named.out.splitlines() if line.startswith("fc")] == [
+        "fc8", "fc7",
+    ]  # fmt: skip
+
+
+def test_explain_as_json(run) -> None:
+    told = json.loads(
+        run("explain", DEFINITION, WEIGHTS, CAT, "--unit", "pool1:3,20,20", "--json").out
+    )
+    assert told["steps"][0]["op"] == "MaxPool" and len(told["steps"][0]["operands"]) == 9
+    assert told["strongest"] == "conv1:3,41,40" and told["written"] is None
+
+
+def test_explain_numbers_that_are_not_finite_as_json(run) -> None:
+    blob = np.full((1, 3, 227, 227), np.nan, np.float32)
+    np.save("nan.npy", blob)
+    found = run("explain", DEFINITION, WEIGHTS, "nan.npy", "--unit", "prob:3", "--json")
+    told = json.loads(found.out, parse_constant=lambda name: pytest.fail(name))
+    assert told["value"] is None and told["recomputed"] is None
+    assert run("explain", DEFINITION, WEIGHTS, "nan.npy", "--unit", "conv1:1,2,3").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--unit", "conv9:1,2,3"), 'blob "conv9" is not in net'),
+        (("--unit", "conv1:48,0,0"), '"conv1" has 48 channels, 0 to 47'),
+        (("--unit", "conv1:1"), "takes 3"),
+        (("--unit", "prob:1", "--image-index", "1"), "the batch has 1 image"),
+        (("--unit", "prob:1", "-o", "unit.gif"), "possible: .png, .svg, .pdf"),
+        (("--unit", "prob:1", "--depth", "0"), "--depth"),
+        ((), "--unit"),
+    ],
+)
+def test_explain_says_what_is_wrong(run, words: tuple[str, ...], message: str) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, CAT, *words)
+    assert found.code == 2 and message in found.err and found.err.count("\n") == 1
+    assert found.out == "" and list(Path().iterdir()) == []
+
+
+def test_explain_needs_an_image(run) -> None:
+    found = run("explain", DEFINITION, WEIGHTS, "--unit", "prob:1")
+    assert found.code == 2 and "explain needs an image" in found.err

@@ -13,6 +13,7 @@ from layerscope import __version__
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
 from layerscope.cli.diagram import diagram
+from layerscope.cli.explain import explain
 from layerscope.cli.layers import layers
 from layerscope.cli.report import report
 from layerscope.cli.shapes import shapes
@@ -31,6 +32,7 @@ HELP = """An oscilloscope for convolutional nets: open a trained net and see eve
 layerscope demo                                     a first look, nothing needed
 layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
+layerscope explain deploy.prototxt weights.caffemodel cat.jpg --unit conv1:12,30,17
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
 layerscope diagram deploy.prototxt -o net.svg
 """
@@ -45,7 +47,7 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (demo, shapes, show, report, diagram, convert, layers):
+for command in (demo, shapes, show, explain, report, diagram, convert, layers):
     cli.add_command(command)
 
 
