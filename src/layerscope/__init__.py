@@ -33,14 +33,15 @@ from layerscope.readers import open_net as open  # the name that people look for
 from layerscope.show.architecture import net_diagram as diagram
 from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
+from layerscope.viewer import view
 
 __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
     "Diagram",
-    "Filters",
     "Explanation",
+    "Filters",
     "Grid",
     "Layer",
     "LayerscopeError",
@@ -62,4 +63,5 @@ __all__ = [
     "probabilities",
     "report",
     "vector",
+    "view",
 ]

@@ -203,13 +203,13 @@ def split_files(files: Sequence[str], what: str) -> tuple[str, str | None, str |
         return net, rest[0], rest[1]
     if not rest:
         return net, None, None
-    return (net, None, rest[0]) if _is_input(rest[0]) else (net, rest[0], None)
+    return (net, None, rest[0]) if is_input(rest[0]) else (net, rest[0], None)
 
 
 _INPUT_HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"P5", b"P6", b"\x93NUMPY")
 
 
-def _is_input(path: str) -> bool:
+def is_input(path: str) -> bool:
     """Whether a file is an image or an array, by its first bytes."""
     try:
         with Path(path).open("rb") as file:

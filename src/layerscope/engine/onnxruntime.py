@@ -64,10 +64,13 @@ class Session:
                 f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
             ) from None
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The values, in the order in which they were asked for."""
+    def run(
+        self, feeds: Mapping[str, NDArray[Any]], values: Sequence[str] | None = None
+    ) -> list[NDArray[Any]]:
+        """The values, in the order in which they were asked for; `values` are some of them."""
+        wanted = self._values if values is None else list(values)
         try:
-            found: list[NDArray[Any]] = self._session.run(self._values, dict(feeds))
+            found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
@@ -98,7 +101,7 @@ def run(
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
-    fitting = _fitting(net, {name: each.array.shape for name, each in fed.items()})
+    fitting = fitting_net(net, {name: each.array.shape for name, each in fed.items()})
     wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
     _check_memory(fitting, fed, wanted)
     return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
@@ -140,7 +143,7 @@ def missing(net: Net) -> str:
     )
 
 
-def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
+def fitting_net(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
     """The net for one run: without the inputs that are not fed, at the fed shapes, filled."""
     unfed = [name for name in net.inputs if name not in fed]
     if unfed:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from layerscope.measure.explain import Derivation, Explainer, Step, Window
 from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.pictures import Plot
+from layerscope.pictures.board import SMALL, Sheet, scale_of, tinted
 from layerscope.pictures.color import Color
 from layerscope.pictures.frame import width
-from layerscope.pictures.board import SMALL, Sheet, scale_of, tinted
 from layerscope.show.explanation import (
     equation,
     layer_label,

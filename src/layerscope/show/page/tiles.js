@@ -2,7 +2,7 @@
 // from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
 
 /**
- * @typedef {"all" | "tile" | "signed"} Scale
+ * @typedef {"all" | "tile" | "signed" | "fixed"} Scale
  * @typedef {"auto" | "gray" | "heat" | "diverging"} Color
  * @typedef {"index" | "mean" | "max"} Sort
  * @typedef {{low: number, high: number}} Extent the values of the darkest and the brightest level
@@ -21,6 +21,7 @@
  * @property {number} highest the greatest
  * @property {boolean} missing whether any value is NaN or infinite
  * @property {"RGB" | "BGR"} order of three planes
+ * @property {Extent} [range] the ends of the scale "fixed"
  *
  * @typedef {object} Layout
  * @property {number} columns
@@ -126,6 +127,7 @@ export function orderOf(tiles, sort) {
  */
 export function extentOf(tiles, tile, scale) {
   if (scale === "tile") return summaryOf(tiles, tile);
+  if (scale === "fixed" && tiles.range) return tiles.range;
   const { lowest: low, highest: high } = tiles;
   const most = Math.max(-low, high);
   return scale === "signed" ? { low: -most, high: most } : { low, high };
@@ -202,6 +204,25 @@ export function layoutOf(count, height, width, room, tall) {
     const least = Math.min(found.width, found.height) < 24 && found.width <= room;
     if (whole || least) return { ...balanced(found, count), times: 1, every };
   }
+}
+
+/**
+ * The same columns with every tile larger, as far as a canvas may be.
+ * @param {Layout} layout
+ * @param {number} height of a tile, in values
+ * @param {number} width
+ * @param {number} zoom
+ * @returns {Layout}
+ */
+export function enlarged(layout, height, width, zoom) {
+  const [values, most] = [layout.columns * layout.rows * height * width, 24e6];
+  const scale = Math.min((layout.times / layout.every) * zoom, Math.max(layout.times / layout.every, Math.sqrt(most / values)));
+  const times = Math.max(1, Math.floor(scale));
+  const every = scale < 1 ? Math.ceil(1 / scale) : 1;
+  const size = every > 1
+    ? { width: Math.ceil(width / every), height: Math.ceil(height / every) }
+    : { width: width * times, height: height * times };
+  return { ...layout, ...size, times, every, gap: times > 3 ? 2 : 1 };
 }
 
 /**
