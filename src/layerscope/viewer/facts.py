@@ -84,7 +84,8 @@ def _write(net: Net, item: dict[str, Any], layer: Layer, blob: Blob) -> None:
     words = f"{printable(layer.name, 40)} ({printable(layer.type, 40)})"
     last = item["writes"][-1] if item["writes"] else None
     if last is not None and net.blobs[last["blob"]].value == blob.value:
-        last["blob"] = blob.name
+        last["also"].append(last["blob"])
+        last["blob"], last["name"] = blob.name, printable(blob.name)
         last["after"] += f", {words}"
         return
     dims = blob.shape[1:] if len(blob.shape) > 1 else blob.shape
@@ -93,7 +94,7 @@ def _write(net: Net, item: dict[str, Any], layer: Layer, blob: Blob) -> None:
     item["writes"].append(
         {
             "blob": blob.name, "name": printable(blob.name), "after": words, "dims": list(dims),
-            "maps": maps, "unit": "slice" if depth > 1 else "channel", "depth": depth,
+            "maps": maps, "unit": "slice" if depth > 1 else "channel", "depth": depth, "also": [],
         }
     )  # fmt: skip
 

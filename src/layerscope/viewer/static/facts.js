@@ -9,6 +9,7 @@
  * @property {boolean} maps whether it has planes
  * @property {string} unit "channel" or "slice"
  * @property {number} depth
+ * @property {string[]} also other names of the same numbers
  *
  * @typedef {{number: number, name: string, shape: string}} ParamFact
  * @typedef {{name: string, key: string, type: string, summary: string, params: ParamFact[]}} LayerFact
@@ -45,7 +46,7 @@ export function lastWrite(item) {
 /** @param {Facts} facts @param {string} blob @returns {{item: Item, write: Write} | null} */
 export function findBlob(facts, blob) {
   for (const item of facts.items) {
-    const write = item.writes.find((each) => each.blob === blob);
+    const write = item.writes.find((each) => each.blob === blob || each.also.includes(blob));
     if (write) return { item, write };
   }
   return null;

@@ -134,6 +134,7 @@ function drawThin(canvas, values) {
 
 /** @param {boolean} list which of list and diagram is shown */
 export function showList(list) {
+  document.body.classList.toggle("drawn", !list);
   press(byId("aslist"), list);
   press(byId("asdiagram"), !list);
   byId("list").hidden = !list;

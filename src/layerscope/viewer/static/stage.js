@@ -21,6 +21,7 @@ import { number } from "../page/words.js";
  *   page: (first: number) => void}} Hooks */
 
 const REGION = 32;
+const NARROW_TALL = 520; // where the page scrolls as a whole
 
 /** The middle of the page. */
 export class Stage {
@@ -182,7 +183,8 @@ export class Stage {
     if (!this.view || !this.box.clientWidth) return;
     if (this.view instanceof Grid) {
       this.view.zoom = this.zoom;
-      this.view.fit(this.box.clientWidth - 4, Math.max(160, this.box.clientHeight - 12));
+      const tall = matchMedia("(max-width: 60rem)").matches ? NARROW_TALL : this.box.clientHeight - 12;
+      this.view.fit(this.box.clientWidth - 4, Math.max(160, tall));
     } else {
       this.view.fit(this.box.clientWidth - 4);
       if (this.view.canvas.dataset.drawn === undefined) this.view.draw();

@@ -72,8 +72,10 @@ export class UnitPanel {
     this.mapBox.hidden = true;
     this.fold.append(make("summary", "", "Its distribution"), this.spreadBox, this.spreadTerms);
     this.fold.hidden = true;
+    this.fold.open = true;
     this.fold.addEventListener("toggle", () => this.drawSpread());
-    byId("unitmap").append(this.mapBox, this.fold);
+    byId("unitmap").append(this.mapBox);
+    byId("unitspread").append(this.fold);
     /** @param {PointerEvent} event */
     const point = (event) => {
       if (!this.layout || !this.tiles || (event.type === "pointermove" && !event.buttons)) return;
@@ -98,6 +100,7 @@ export class UnitPanel {
   select(write, spot, title) {
     const key = JSON.stringify([write?.blob, spot]);
     if (key === this.key) return;
+    this.seen = null;
     if (write !== this.write) this.tiles = null;
     this.key = key;
     this.write = write;
@@ -112,8 +115,8 @@ export class UnitPanel {
       return;
     }
     this.drawMap();
-    this.ask();
-    this.value();
+    if (this.frame) this.ask();
+    if (this.frame) this.value();
   }
 
   /** @returns {number[]} the place of the unit in its blob, without the batch */
@@ -130,7 +133,9 @@ export class UnitPanel {
   update(frame, first) {
     const part = frame.head.blob;
     if (!part || !this.write || part.name !== this.write.blob || !this.spot) return;
+    const unknown = this.frame === 0 || !this.seen?.box;
     this.frame = frame.head.frame ?? 0;
+    if (unknown) this.ask();
     const all = frame.tiles(part);
     const tile = this.spot.tile - first;
     this.tiles = all && tile >= 0 && tile < all.count ? single(all, tile) : null;

@@ -15,7 +15,6 @@ import { Why } from "./why.js";
 import { keyTable, listenToKeys } from "../page/keys.js";
 import { bytesOf } from "../page/packed.js";
 import { CONTROLS, Settings } from "../page/settings.js";
-import { number } from "../page/words.js";
 
 /** @typedef {import("./facts.js").Facts} Facts */
 /** @typedef {import("./facts.js").Item} Item */
@@ -125,7 +124,7 @@ class Viewer {
       const tile = index.slice(0, -2).reduce((sum, each, i) => sum * (i ? write.dims[i] : 1) + each, 0);
       spot = { tile, y: index[index.length - 2], x: index[index.length - 1] };
     }
-    this.go({ blob, param: "", first: 0, ...spot }, true);
+    this.go({ blob: write.blob, param: "", first: 0, ...spot }, true);
   }
 
   /** @param {string} image */
@@ -308,7 +307,7 @@ class Viewer {
 
   status() {
     const { prepare = 0, run = 0, pack = 0 } = this.times;
-    const parts = [`prepare ${number(prepare, 2)} ms, run ${number(run, 3)} ms, pack ${number(pack, 2)} ms`];
+    const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms`];
     const { camera } = this;
     if (camera?.isOn) {
       const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;

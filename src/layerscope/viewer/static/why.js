@@ -94,7 +94,7 @@ function operandTable(operands) {
     row.insertCell().textContent = sum;
     row.cells[1].title = each.learned;
     const bar = make("span", each.part < 0 ? "part negative" : "part");
-    bar.style.width = `${(60 * Math.abs(each.part ?? 0)) / most}px`;
+    bar.style.width = `${(30 * Math.abs(each.part ?? 0)) / most}px`;
     row.insertCell().append(bar);
   }
   box.append(table);
