@@ -77,7 +77,8 @@ class Pages:
         kind = int(rng.integers(0, 9))
         if kind <= 2:
             image = str(rng.choice(["cat", "rocket", "coffee", "none", "noise"]))
-            look = {"image": image, "blob": blob, "thumbs": list(BLOBS[:4]), "tile": int(rng.integers(-1, 70))}
+            tile = int(rng.integers(-1, 70))
+            look = {"image": image, "blob": blob, "thumbs": list(BLOBS[:4]), "tile": tile}
             await self.drawn(socket, json.dumps({"look": look}))
         elif kind == 3:
             await socket.send(json.dumps({"look": {"image": "camera", "blob": blob}}))
@@ -88,8 +89,8 @@ class Pages:
         else:
             ask = ["values", "unit", "why", "param"][kind - 5]
             place = [int(i) for i in rng.integers(0, 12, 3)]
-            words = {"id": 1, "ask": ask, "blob": blob, "index": place, "tile": 1, "y": 1, "x": 1, "h": 2, "w": 2,
-                     "layer": blob, "number": 0}  # fmt: skip
+            spot = {"tile": 1, "y": 1, "x": 1, "h": 2, "w": 2}
+            words = {"id": 1, "ask": ask, "blob": blob, "index": place, "layer": blob, **spot}
             await socket.send(json.dumps(words))
             while not isinstance(await socket.recv(), str):
                 await socket.send('{"drawn": true}')

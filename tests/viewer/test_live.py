@@ -72,7 +72,9 @@ def test_only_what_is_looked_at_is_sent(page: Any) -> None:
     assert "blob" not in look(page, image="cat")
 
 
-def test_a_failed_run_is_told_and_the_next_one_works(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_is_told_and_the_next_one_works(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = Session.run
 
     def stops(self: Any, fed: Any, names: Any) -> Any:
@@ -80,7 +82,10 @@ def test_a_failed_run_is_told_and_the_next_one_works(page: Any, monkeypatch: pyt
 
     monkeypatch.setattr(Session, "run", stops)
     head = look(page, image="rocket", blob="conv1")
-    assert head["kind"] == "fault" and head["fault"] == "ONNX Runtime stopped at conv1: the test says so"
+    assert (
+        head["kind"] == "fault"
+        and head["fault"] == "ONNX Runtime stopped at conv1: the test says so"
+    )
     assert "the test says so" in ask(page, ask="why", blob="conv1", index=[0, 0, 0])["fault"]
     monkeypatch.setattr(Session, "run", whole)
     assert look(page, image="rocket", blob="conv2")["kind"] == "frame"
@@ -116,7 +121,10 @@ def test_wrong_questions(page: Any, question: dict[str, Any], words: str) -> Non
     assert len(ask(page, ask="values", blob="conv1", tile=1, y=2, x=3, h=1, w=1)["values"]) == 8
 
 
-@pytest.mark.parametrize("raw", ["", "[]", "{}", '{"look": 3}', '{"look": {"first": "x"}}', b"", b"\0" * 100, "x" * 110_000])
+@pytest.mark.parametrize(
+    "raw",
+    ["", "[]", "{}", '{"look": 3}', '{"look": {"first": "x"}}', b"", b"\0" * 100, "x" * 110_000],
+)
 def test_what_is_malformed_ends_the_talk(page: Any, raw: Any) -> None:
     page.send(raw)
     with pytest.raises(ConnectionClosed) as closed:

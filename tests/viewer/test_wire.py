@@ -46,7 +46,9 @@ def test_a_whole_blob_comes_back() -> None:
     back = decoded(head["blob"], rest)
     for tile in range(5):
         span = np.nanmax(array[0, tile]) - np.nanmin(array[0, tile])
-        np.testing.assert_allclose(back[tile], array[0, tile], atol=span / 508 + 1e-6, equal_nan=True)
+        np.testing.assert_allclose(
+            back[tile], array[0, tile], atol=span / 508 + 1e-6, equal_nan=True
+        )
     assert spread_json(spread)["not_finite"] == 1
     assert part["lowest"] == np.nanmin(array) and part["highest"] == np.nanmax(array)
 

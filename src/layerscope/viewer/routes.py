@@ -9,7 +9,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from layerscope.errors import LayerscopeError
 from layerscope.show import page
 from layerscope.viewer.facts import facts
 from layerscope.viewer.gallery import check_size, uploaded
@@ -65,10 +64,8 @@ class Routes:
             found = await self.worker.do(lambda: self.session.accept(uploaded(content)))
         except ClientDisconnect:
             return Response(status_code=400)
-        except LayerscopeError as error:
-            return _json(to_json({"fault": fault_line(error)}), 422)
         except Exception as error:
-            return _json(to_json({"fault": fault_line(error)}), 500)
+            return _json(to_json({"fault": fault_line(error)}))  # an answer, no failed request
         return _json(to_json({"key": found.key, "title": found.title}))
 
     async def live(self, socket: WebSocket) -> None:
@@ -92,5 +89,5 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _json(content: str, status: int = 200) -> Response:
-    return Response(content, status, media_type="application/json")
+def _json(content: str) -> Response:
+    return Response(content, media_type="application/json")
