@@ -7,7 +7,7 @@ PAGE := src/layerscope/show/page
 TYPESCRIPT := 5.9.3
 TSC := $(VENV)/page/node_modules/.bin/tsc
 
-.PHONY: demo test lint lint-page format bench clean
+.PHONY: demo test lint lint-page format bench clean pictures
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -50,6 +50,9 @@ format: $(VENV)/developer  ## put the code into the project's format
 
 bench: $(VENV)/developer  ## ratios and times, measured on this machine
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/developer  ## the pictures of README and docs, made again
+	@$(BIN)/python tools/make_pictures.py
 
 clean:
 	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache

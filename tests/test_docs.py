@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from layerscope import cli
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
@@ -52,6 +53,21 @@ def test_python_of_the_readme(here: Path) -> None:
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert (here / "filters.png").exists() and (here / "cat.html").exists()
+
+
+def test_the_walkthrough_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every block, one after the other; each picture that the page shows is made by one of them."""
+    page = ROOT / "docs" / "walkthrough.md"
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    assert len(blocks) >= 10
+    for number, code in enumerate(blocks, 1):
+        exec(compile(code, f"walkthrough, block {number}", "exec"), names)
+    assert re.search(r"^cat 0\.\d+$", capsys.readouterr().out, re.M)
+    for name in re.findall(r"\]\(pictures/([^)]+)\)", page.read_text()):
+        with Image.open(here / name) as made, Image.open(page.parent / "pictures" / name) as kept:
+            assert made.size == kept.size, f"{name} is out of date: make pictures"
+    assert (here / "cat.html").stat().st_size > 10_000
 
 
 def test_make_targets_exist() -> None:

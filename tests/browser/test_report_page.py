@@ -15,6 +15,8 @@ from PIL import Image
 import layerscope as ls
 from layerscope.pictures import grid
 
+pytest_plugins = ["browsing"]
+
 Visit = Callable[..., Any]
 Demo = tuple[Path, ls.Blobs]
 

@@ -392,22 +392,6 @@ def test_demo(run) -> None:
     assert as_json["top"][0]["value"] > 0.5
 
 
-def test_level_and_stage_choose_the_layers(run, tmp_path):
-    rules = {"fine": 'include { stage: "fine" }', "deep": "include { min_level: 2 }"}
-    text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }\n'
-    text += "".join(
-        f'layer {{ name: "{name}" type: "Power" bottom: "x" top: "{name}" {rule} }}\n'
-        for name, rule in rules.items()
-    )
-    (tmp_path / "net.prototxt").write_text(text)
-    seen = {}
-    for options in ((), ("--stage", "fine"), ("--level", "2"), ("--level", "2", "--stage", "fine")):
-        result = run("shapes", tmp_path / "net.prototxt", "--json", *options)
-        answer = json.loads(result.out)
-        seen[options] = [row["blob"] for row in answer["activations"]]
-    assert list(seen.values()) == [["x"], ["x", "fine"], ["x", "deep"], ["x", "fine", "deep"]]
-
-
 CAT = images()["cat"]
 
 
@@ -462,3 +446,19 @@ def test_explain_says_what_is_wrong(run, words: tuple[str, ...], message: str) -
 def test_explain_needs_an_image(run) -> None:
     found = run("explain", DEFINITION, WEIGHTS, "--unit", "prob:1")
     assert found.code == 2 and "explain needs an image" in found.err
+
+
+def test_level_and_stage_choose_the_layers(run, tmp_path):
+    rules = {"fine": 'include { stage: "fine" }', "deep": "include { min_level: 2 }"}
+    text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }\n'
+    text += "".join(
+        f'layer {{ name: "{name}" type: "Power" bottom: "x" top: "{name}" {rule} }}\n'
+        for name, rule in rules.items()
+    )
+    (tmp_path / "net.prototxt").write_text(text)
+    seen = {}
+    for options in ((), ("--stage", "fine"), ("--level", "2"), ("--level", "2", "--stage", "fine")):
+        result = run("shapes", tmp_path / "net.prototxt", "--json", *options)
+        answer = json.loads(result.out)
+        seen[options] = [row["blob"] for row in answer["activations"]]
+    assert list(seen.values()) == [["x"], ["x", "fine"], ["x", "deep"], ["x", "fine", "deep"]]

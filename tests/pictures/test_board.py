@@ -9,19 +9,19 @@ from PIL import Image
 
 from layerscope.pictures import color as colors
 from layerscope.pictures import frame, grid
-from layerscope.pictures.board import Sheet, scale_of, tinted
+from layerscope.pictures.board import Board, scale_of, tinted
 
 
-def pixels_of(sheet: Sheet) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(sheet.plot("a").png(72))).convert("RGB"))
+def pixels_of(board: Board) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(board.plot("a").png(72))).convert("RGB"))
 
 
 def test_a_tile_lies_where_it_was_put() -> None:
-    sheet = Sheet(200)
+    board = Board(200)
     plane = np.zeros((2, 2, 3), np.uint8)
     plane[0, 1] = (255, 0, 0)
-    assert sheet.tile((20, 30, 40, 60), plane) == 90
-    page = pixels_of(sheet)
+    assert board.tile((20, 30, 40, 60), plane) == 90
+    page = pixels_of(board)
     assert page.shape == (102, 200, 3)
     assert page[45, 30].tolist() == [0, 0, 0] and page[45, 50].tolist() == [255, 0, 0]
     assert page[75, 50].tolist() == [0, 0, 0]
@@ -29,9 +29,9 @@ def test_a_tile_lies_where_it_was_put() -> None:
 
 
 def test_the_mark_is_around_its_cell() -> None:
-    sheet = Sheet(200)
-    sheet.tile((50, 50, 90, 90), np.full((3, 3, 3), 128, np.uint8), mark=(2, 0))
-    red = (pixels_of(sheet) == (0xD1, 0x49, 0x5B)).all(axis=2)
+    board = Board(200)
+    board.tile((50, 50, 90, 90), np.full((3, 3, 3), 128, np.uint8), mark=(2, 0))
+    red = (pixels_of(board) == (0xD1, 0x49, 0x5B)).all(axis=2)
     rows, columns = np.nonzero(red)
     assert abs(rows.min() - 110) <= 2 and abs(rows.max() - 140) <= 2
     assert abs(columns.min() - 50) <= 2 and abs(columns.max() - 80) <= 2
@@ -39,7 +39,7 @@ def test_the_mark_is_around_its_cell() -> None:
 
 def test_text_is_wrapped_and_the_page_is_as_high_as_it() -> None:
     words = "convolution " * 30
-    low, high = Sheet(400), Sheet(400)
+    low, high = Board(400), Board(400)
     one, many = low.text(10, 10, "convolution", room=380), high.text(10, 10, words, room=380)
     lines = round((many - 10) / (one - 10))
     assert lines == -(-30 // int((380 + frame.width(" ")) / frame.width("convolution ")))
@@ -50,14 +50,14 @@ def test_text_is_wrapped_and_the_page_is_as_high_as_it() -> None:
 
 
 def test_a_long_text_is_not_cut() -> None:
-    sheet = Sheet(300)
-    assert sheet.text(0, 0, " ".join(["word"] * 100), room=300) > 10 * 1.35 * frame.LETTER
+    board = Board(300)
+    assert board.text(0, 0, " ".join(["word"] * 100), room=300) > 10 * 1.35 * frame.LETTER
 
 
 def test_bars_point_their_way() -> None:
-    sheet = Sheet(300)
-    assert sheet.bars((0, 0, 300), [("a", "", 2.0), ("b", "", -1.0), ("c", "", float("nan"))]) == 45
-    page = pixels_of(sheet)
+    board = Board(300)
+    assert board.bars((0, 0, 300), [("a", "", 2.0), ("b", "", -1.0), ("c", "", float("nan"))]) == 45
+    page = pixels_of(board)
     blue = (page == (0x2A, 0x6F, 0xBB)).all(axis=2)
     red = (page == (0xD1, 0x49, 0x5B)).all(axis=2)
     assert np.nonzero(red)[1].max() <= np.nonzero(blue)[1].min()
@@ -66,9 +66,9 @@ def test_bars_point_their_way() -> None:
 
 
 def test_long_names_leave_room_for_the_bars() -> None:
-    sheet = Sheet(300)
-    sheet.bars((10, 0, 280), [("W" * 90, "1.234 × 5.678", 1.0), ("b", "", -1.0)])
-    page = pixels_of(sheet)
+    board = Board(300)
+    board.bars((10, 0, 280), [("W" * 90, "1.234 × 5.678", 1.0), ("b", "", -1.0)])
+    page = pixels_of(board)
     assert (page[:, 291:] == 255).all()
     for color in ((0x2A, 0x6F, 0xBB), (0xD1, 0x49, 0x5B)):
         assert (page == color).all(axis=2).any(axis=0).sum() >= 18

@@ -81,7 +81,7 @@ def test_data_uri_holds_the_png(made: Picture) -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_can_be_read_again(tmp_path: Path, made: Picture, kind: str) -> None:
     path = tmp_path / f"a.{kind.upper()}"
-    made.save(path)
+    made.save(path, raw=True)
     found = read(path.read_bytes())
     assert found.shape == (5, 7, 3)
     if kind not in ("jpg", "jpeg"):
@@ -90,7 +90,7 @@ def test_every_format_can_be_read_again(tmp_path: Path, made: Picture, kind: str
 
 def test_jpeg_is_near(tmp_path: Path) -> None:
     ramp = np.arange(0, 250, 2, dtype=np.uint8)[None].repeat(40, axis=0)
-    Picture(ramp).save(tmp_path / "a.jpg")
+    Picture(ramp).save(tmp_path / "a.jpg", raw=True)
     assert np.abs(read((tmp_path / "a.jpg").read_bytes())[:, :, 0] - ramp.astype(int)).max() < 6
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_suffix_is_refused_and_nothing_written(tmp_path: Path) -> Non
     with pytest.raises(SystemFaultError, match="there is no folder"):
         PICTURES["gray"].save(tmp_path / "none" / "a.png")
     with pytest.raises(UsageError, match=r"17000x1 pixels as \.webp .* possible: \.png"):
-        Picture(np.zeros((1, 17000), np.uint8)).save(tmp_path / "a.webp")
+        Picture(np.zeros((1, 17000), np.uint8)).save(tmp_path / "a.webp", raw=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,9 +203,9 @@ def hexadecimal(content: bytes) -> bytes:
 
 @each_kind
 def test_a_pdf_holds_every_pixel(made: Picture, tmp_path: Path) -> None:
-    made.save(tmp_path / "p.pdf")
+    made.save(tmp_path / "p.pdf", raw=True)
     content = (tmp_path / "p.pdf").read_bytes()
-    made.save(tmp_path / "p.pdf")
+    made.save(tmp_path / "p.pdf", raw=True)
     assert (tmp_path / "p.pdf").read_bytes() == content
     objects = pdf_objects(content)
     assert b"/MediaBox [0 0 5.25 3.75]" in objects[3]  # 7 x 5 pixels at 96 to an inch
@@ -226,7 +226,7 @@ def test_a_pdf_holds_every_pixel(made: Picture, tmp_path: Path) -> None:
 
 @each_kind
 def test_an_svg_holds_every_pixel(made: Picture, tmp_path: Path) -> None:
-    made.save(tmp_path / "p.svg")
+    made.save(tmp_path / "p.svg", raw=True)
     root = ElementTree.fromstring((tmp_path / "p.svg").read_text())
     title, image = list(root)
     assert title.text == made.caption
@@ -239,9 +239,22 @@ def test_an_svg_holds_every_pixel(made: Picture, tmp_path: Path) -> None:
 def test_a_hostile_caption_stays_text(tmp_path: Path) -> None:
     words = '</title><script>alert(1)</script>&"\\x00 (a) > <'
     made = Picture(noise(2, 3), words)
-    made.save(tmp_path / "p.svg")
+    made.save(tmp_path / "p.svg", raw=True)
     root = ElementTree.fromstring((tmp_path / "p.svg").read_text())
     assert root[0].text == made.caption and len(root) == 2
-    made.save(tmp_path / "p.pdf")
+    made.save(tmp_path / "p.pdf", raw=True)
     title = hexadecimal(pdf_objects((tmp_path / "p.pdf").read_bytes())[6])
     assert title.decode("utf-16") == made.caption
+
+
+def test_saved_pictures_are_for_readers_unless_raw(tmp_path: Path) -> None:
+    """Eleven pixels are nothing to look at: a file has them enlarged, with the caption below."""
+    made = Picture(np.arange(121, dtype=np.uint8).reshape(11, 11), "eleven, 0 ... 120")
+    made.save(tmp_path / "read.png")
+    made.save(tmp_path / "raw.png", raw=True)
+    read, raw = (
+        np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")) for n in ("read", "raw")
+    )
+    assert raw.shape == (11, 11, 3) and (raw[..., 0] == made.pixels).all()
+    assert read.shape[1] >= 506 and read.shape[0] > 506  # a strip for the caption
+    assert (read == made.readable().array).all()

@@ -57,8 +57,7 @@ def explain(  # noqa: PLR0913 - one argument for each option of the command
     image_index: int,
     depth: int,
     output: Path | None,
-    input_shapes: dict[str, tuple[int, ...]],
-    phase: str,
+    opening: dict[str, Any],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -77,7 +76,7 @@ def explain(  # noqa: PLR0913 - one argument for each option of the command
         raise UsageError("explain needs an image: explain NET WEIGHTS IMAGE --unit conv1:12,30,17")
     if output is not None:
         format_of(output, FORMATS)
-    net = preprocessing(open_net(net_file, weights, input_shapes=input_shapes, phase=phase), **how)
+    net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
     found = explained(net, image, unit, image=image_index, depth=depth)
     names = find_labels(labels, net_file, net)

@@ -137,9 +137,10 @@ def _draw_all(
 
 def save(picture: Picture | Plot, target: Path, *, raw: bool = False) -> None:
     """Write a picture; pixels are enlarged and titled unless they are wanted raw."""
-    if isinstance(picture, Picture) and not raw:
-        picture = picture.readable()
-    picture.save(target)
+    if isinstance(picture, Picture):
+        picture.save(target, raw=raw)
+    else:
+        picture.save(target)
 
 
 def _layer_and_index(params: Any, words: str) -> tuple[str, int]:

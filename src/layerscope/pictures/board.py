@@ -34,7 +34,7 @@ Rgb: TypeAlias = npt.NDArray[np.uint8]
 _Draw: TypeAlias = "Callable[[Figure, float], None]"
 
 
-class Sheet:
+class Board:
     """A page of a width that grows downwards.
 
     Args:

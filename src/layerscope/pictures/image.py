@@ -88,11 +88,15 @@ class Picture:
         """The PNG as the address of an image, for a page that holds everything in itself."""
         return "data:image/png;base64," + base64.b64encode(self.png(compress)).decode("ascii")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture, pixel for pixel, in the format that the name asks for.
+    def save(self, path: str | os.PathLike[str], *, raw: bool = False) -> None:
+        """Write the picture in the format that the name asks for.
 
         Possible are .png, .jpg (which loses a little), .webp, .bmp, and .svg and .pdf, which hold
         the pixels without loss and stay sharp when they are enlarged.
+
+        Args:
+            path: the file.
+            raw: one pixel for each value and no words; enlarged and with its caption otherwise.
 
         Raises:
             UsageError: no such format, `path` is a folder, or the picture is too large for the
@@ -101,7 +105,8 @@ class Picture:
         """
         target = Path(path)
         kind = format_of(target, (*FORMATS, *DOCUMENTS))
-        write_file(target, self._encoded(kind))
+        shown = self if raw else self.readable()
+        write_file(target, shown._encoded(kind, compress=1 if raw else 6))
 
     def enlarged(self, times: int) -> Picture:
         """Each pixel drawn as `times` x `times` pixels.
@@ -130,9 +135,9 @@ class Picture:
         times = max(1, side // max(self.width, self.height))
         return self.enlarged(times).titled()
 
-    def _encoded(self, kind: str) -> bytes:
+    def _encoded(self, kind: str, compress: int) -> bytes:
         if kind == "png":
-            return self.png()
+            return self.png(compress)
         if kind == "svg":
             return document.svg(self.png(6), self.width, self.height, self.caption)
         if kind == "pdf":

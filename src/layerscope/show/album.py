@@ -252,7 +252,7 @@ class _Drawer:
         else:
             shown = made if self.raw else made.readable()
             size, caption = (shown.width, shown.height), made.caption
-            shown.save(self.folder / file)
+            shown.save(self.folder / file, raw=True)
         return Entry(layer.name, layer.type, kind, name, dims, file, caption, size)
 
 

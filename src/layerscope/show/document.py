@@ -173,6 +173,8 @@ class Document:
 
     def _top(self, layer: Layer, name: str, figure: Figure | None) -> str:
         title = f"{_text(name)} {shape(self._blobs[name].shape)}"
+        if figure is not None and figure.source.array.size == 1:
+            return f"<p>{title}: {figure.source.array.item():.6g}</p>"
         if figure is not None:
             return self._figure(figure)
         value = self._net.blobs[name].value

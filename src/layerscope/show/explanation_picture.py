@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from layerscope.measure.explain import Derivation, Explainer, Step, Window
 from layerscope.measure.explain.derivation import CONSTANT
 from layerscope.pictures import Plot
-from layerscope.pictures.board import SMALL, Sheet, scale_of, tinted
+from layerscope.pictures.board import SMALL, Board, scale_of, tinted
 from layerscope.pictures.color import Color
 from layerscope.pictures.frame import width
 from layerscope.show.explanation import (
@@ -46,41 +46,41 @@ def explanation_picture(explainer: Explainer, found: Derivation) -> Plot:
         explainer: of the run, for the image that was fed.
         found: what to draw.
     """
-    sheet = Sheet(WIDTH)
+    board = Board(WIDTH)
     sight = sight_of(explainer, found)
     title = f"{unit_label(found)} = {number(found.value, 6)}"
-    y = sheet.text(_EDGE, 10, title, size=18, bold=True, room=WIDTH - 2 * _EDGE)
+    y = board.text(_EDGE, 10, title, size=18, bold=True, room=WIDTH - 2 * _EDGE)
     layers = ", then ".join(map(layer_label, found.layers))
-    y = sheet.text(_EDGE, y + 2, layers, color=_SOFT, room=WIDTH - 2 * _EDGE)
+    y = board.text(_EDGE, y + 2, layers, color=_SOFT, room=WIDTH - 2 * _EDGE)
     if sight.words:
-        y = sheet.text(_EDGE, y, sight.words, color=_SOFT, room=WIDTH - 2 * _EDGE)
-    y = sheet.rule(_EDGE, y + 2, WIDTH - 2 * _EDGE)
+        y = board.text(_EDGE, y, sight.words, color=_SOFT, room=WIDTH - 2 * _EDGE)
+    y = board.rule(_EDGE, y + 2, WIDTH - 2 * _EDGE)
     left = _EDGE
     if sight.picture is not None:
-        _draw_sight(sheet, sight, y)
+        _draw_sight(board, sight, y)
         left += _LEFT + 2 * _GAP
     room = WIDTH - _EDGE - left
     steps = found.steps[:STEPS]
     for position, step in enumerate(reversed(steps)):
         if position:
-            y = sheet.rule(left, y, room)
-        y = _draw_step(sheet, step, (left, y, room))
+            y = board.rule(left, y, room)
+        y = _draw_step(board, step, (left, y, room))
     if len(found.steps) + found.more > len(steps):
         total = len(found.steps) + found.more
-        y = sheet.text(left, y, f"last {len(steps)} of {total} steps shown", color=_SOFT)
-    _draw_end(sheet, found, (left, y, room))
-    return sheet.plot(title)
+        y = board.text(left, y, f"last {len(steps)} of {total} steps shown", color=_SOFT)
+    _draw_end(board, found, (left, y, room))
+    return board.plot(title)
 
 
-def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
+def _draw_sight(board: Board, sight: Sight, y: float) -> float:
     """The image with a frame around what the unit sees, and that part enlarged."""
     picture = sight.picture
     assert picture is not None
     left, wide = _EDGE + 16, _LEFT - 16
     rows, columns = picture.shape[:2]
     high = min(wide * rows / columns, 300.0)
-    y = sheet.text(_EDGE, y, f"{printable(sight.input, 24)}, as it was fed", size=SMALL)
-    y = sheet.image((left, y + 2, wide, high), picture, _frame(sight.box)) + 5
+    y = board.text(_EDGE, y, f"{printable(sight.input, 24)}, as it was fed", size=SMALL)
+    y = board.image((left, y + 2, wide, high), picture, _frame(sight.box)) + 5
     if sight.box is None:
         return y
     x0, y0, x1, y1 = sight.box
@@ -88,8 +88,8 @@ def _draw_sight(sheet: Sheet, sight: Sight, y: float) -> float:
     if max(cut.shape[:2]) <= 1 or cut.shape[:2] == picture.shape[:2]:
         return y
     high = min(wide * cut.shape[0] / cut.shape[1], 300.0)
-    y = sheet.text(_EDGE, y, f"what it sees, {cut.shape[1]}x{cut.shape[0]} pixels", size=SMALL)
-    return sheet.image((left, y + 2, wide, high), cut, corner=(x0, y0))
+    y = board.text(_EDGE, y, f"what it sees, {cut.shape[1]}x{cut.shape[0]} pixels", size=SMALL)
+    return board.image((left, y + 2, wide, high), cut, corner=(x0, y0))
 
 
 def _frame(box: tuple[int, int, int, int] | None) -> tuple[float, float, float, float] | None:
@@ -99,19 +99,19 @@ def _frame(box: tuple[int, int, int, int] | None) -> tuple[float, float, float, 
     return x0 - 0.5, y0 - 0.5, x1 - x0 + 1, y1 - y0 + 1
 
 
-def _draw_step(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
+def _draw_step(board: Board, step: Step, box: tuple[float, float, float]) -> float:
     x, y, room = box
-    y = sheet.text(x, y, step_label(step), bold=True, room=room) + 2
+    y = board.text(x, y, step_label(step), bold=True, room=room) + 2
     if step.window is not None and step.window.weights is not None:
-        y = _draw_products(sheet, step, step.window, (x, y, room))
+        y = _draw_products(board, step, step.window, (x, y, room))
     elif step.window is not None:
-        y = _draw_window(sheet, step, step.window, (x, y))
+        y = _draw_window(board, step, step.window, (x, y))
     else:
-        y = _draw_operands(sheet, step, (x, y, room))
-    return sheet.text(x, y + 2, f"= {equation(step, 6)}", room=room) + 2
+        y = _draw_operands(board, step, (x, y, room))
+    return board.text(x, y + 2, f"= {equation(step, 6)}", room=room) + 2
 
 
-def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) -> float:
+def _draw_operands(board: Board, step: Step, box: tuple[float, float, float]) -> float:
     """A line for a single number, bars for many."""
     x, y, room = box
     for role in dict.fromkeys(operand.role for operand in step.operands):
@@ -122,9 +122,9 @@ def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) ->
                 continue
             taken = step.kind == "copy" and role == "x"
             words = f"taken from {at}" if taken else f"{role} = {at} = {number(operands[0].value)}"
-            y = sheet.text(x, y, words, size=SMALL, color=_SOFT, room=room)
+            y = board.text(x, y, words, size=SMALL, color=_SOFT, room=room)
             continue
-        y = sheet.text(x, y, role_heading(step, role, BARS), size=SMALL, color=_SOFT, room=room)
+        y = board.text(x, y, role_heading(step, role, BARS), size=SMALL, color=_SOFT, room=room)
         rows = []
         for operand in operands[:BARS]:
             weighed = operand.weight is not None
@@ -133,7 +133,7 @@ def _draw_operands(sheet: Sheet, step: Step, box: tuple[float, float, float]) ->
             note += f" → {number(operand.part, 4)}" if operand.part != operand.value else ""
             rows.append((place(operand.source, operand.index), note, operand.part))
         mine = [o.index == _own(step) for o in operands[:BARS]]
-        y = sheet.bars((x, y + 2, room), rows, mine.index(True) if True in mine else None) + 3
+        y = board.bars((x, y + 2, room), rows, mine.index(True) if True in mine else None) + 3
     return y
 
 
@@ -142,20 +142,20 @@ def _own(step: Step) -> tuple[int, ...]:
     return step.index if step.kind in ("norm", "softmax") else ()
 
 
-def _draw_window(sheet: Sheet, step: Step, window: Window, box: tuple[float, float]) -> float:
+def _draw_window(board: Board, step: Step, window: Window, box: tuple[float, float]) -> float:
     """The window of a pooling; the winner has a frame."""
     x, y = box
     plane = window.winner[0] if window.winner else 0
-    y = sheet.text(x, y, _where(step, window), size=SMALL, color=_SOFT)
+    y = board.text(x, y, _where(step, window), size=SMALL, color=_SOFT)
     if step.outside:
-        y = sheet.text(x, y, _outside(step), size=SMALL, color=_SOFT)
+        y = board.text(x, y, _outside(step), size=SMALL, color=_SOFT)
     inside = window.inside[plane]
     values = window.values[plane]
     wide, high = _sides(values.shape, 1.6 * _TILE)
     pixels = _tint(values, window.values[window.inside], "gray", inside)
     mark = window.winner[1:] if window.winner else None
     return (
-        sheet.tile(
+        board.tile(
             (x, y + 3, wide, high),
             pixels,
             _words(values, inside, _decimals(values, wide / values.shape[1])),
@@ -166,15 +166,15 @@ def _draw_window(sheet: Sheet, step: Step, window: Window, box: tuple[float, flo
 
 
 def _draw_products(
-    sheet: Sheet, step: Step, window: Window, box: tuple[float, float, float]
+    board: Board, step: Step, window: Window, box: tuple[float, float, float]
 ) -> float:
     """Patch, kernel and product of the channels that add most, one row each."""
     x, y, room = box
     assert window.weights is not None
     shown = window.order[:PLANES].tolist()
-    y = sheet.text(x, y, _where(step, window), size=SMALL, color=_SOFT, room=room)
+    y = board.text(x, y, _where(step, window), size=SMALL, color=_SOFT, room=room)
     if step.outside:
-        y = sheet.text(x, y, _outside(step), size=SMALL, color=_SOFT)
+        y = board.text(x, y, _outside(step), size=SMALL, color=_SOFT)
     there = window.inside[shown]
     kinds: list[tuple[str, NDArray[Any], Color]] = [
         ("patch", window.values, "gray"),
@@ -183,33 +183,33 @@ def _draw_products(
     ]
     for column, (name, array, _) in enumerate(kinds):
         numbers = array[shown][there] if name != "kernel" else array[shown]
-        sheet.text(x + column * (_TILE + _SIGN), y + 2, _heading(name, numbers), size=SMALL)
+        board.text(x + column * (_TILE + _SIGN), y + 2, _heading(name, numbers), size=SMALL)
     y += 17
     side = _sides(window.values.shape[1:], _TILE)[0] / window.values.shape[2]
     digits = {name: _decimals(array[shown], side) for name, array, _ in kinds}
     widest = {name: _widest(array[shown], digits[name]) for name, array, _ in kinds}
     for plane in shown:
         wide, high = _sides(window.values.shape[1:], _TILE)
-        y = sheet.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
+        y = board.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
         for column, (name, array, color) in enumerate(kinds):
             inside = None if name == "kernel" else window.inside[plane]
             known = array[shown] if name == "kernel" else array[shown][there]
             pixels = _tint(array[plane], known, color, inside)
             left = x + column * (_TILE + _SIGN)
             words = _words(array[plane], inside, digits[name])
-            sheet.tile((left, y, wide, high), pixels, words, widest=widest[name])
+            board.tile((left, y, wide, high), pixels, words, widest=widest[name])
             if column:
                 sign = "×" if column == 1 else "="
                 middle = left - (_TILE + _SIGN - wide) / 2
-                sheet.text(middle, y + high / 2 - 10, sign, size=15, align="center")
+                board.text(middle, y + high / 2 - 10, sign, size=15, align="center")
         left = x + 3 * _TILE + 2 * _SIGN + 10 - (_TILE - wide)
-        sheet.text(left, y + high / 2 - 16, "sum", size=SMALL, color=_SOFT)
-        sheet.text(left, y + high / 2 - 2, number(float(window.sums[plane]), 4))
+        board.text(left, y + high / 2 - 16, "sum", size=SMALL, color=_SOFT)
+        board.text(left, y + high / 2 - 2, number(float(window.sums[plane]), 4))
         y += high + 6
-    return _draw_rest(sheet, step, window, (x, y))
+    return _draw_rest(board, step, window, (x, y))
 
 
-def _draw_rest(sheet: Sheet, step: Step, window: Window, box: tuple[float, float]) -> float:
+def _draw_rest(board: Board, step: Step, window: Window, box: tuple[float, float]) -> float:
     """What the channels that are not shown add."""
     x, y = box
     total, shown = len(window.values), min(PLANES, len(window.values))
@@ -220,13 +220,13 @@ def _draw_rest(sheet: Sheet, step: Step, window: Window, box: tuple[float, float
         rest = float(window.sums[window.order[shown:]].sum())
         others = "the other one adds" if total - shown == 1 else f"the other {total - shown} add"
         words += f"; {others} {number(rest)}"
-    return sheet.text(x, y, words, size=SMALL, color=_SOFT)
+    return board.text(x, y, words, size=SMALL, color=_SOFT)
 
 
-def _draw_end(sheet: Sheet, found: Derivation, box: tuple[float, float, float]) -> float:
+def _draw_end(board: Board, found: Derivation, box: tuple[float, float, float]) -> float:
     """How far the engine agrees, or why there is no arithmetic, or how an input was fed."""
     x, y, room = box
-    y = sheet.rule(x, y, room)
+    y = board.rule(x, y, room)
     lines: Sequence[str]
     if found.reason:
         shapes = (f"{printable(name, 40)} {tuple(dims)}" for name, dims in found.bottoms)
@@ -244,7 +244,7 @@ def _draw_end(sheet: Sheet, found: Derivation, box: tuple[float, float, float]) 
         if found.strongest:
             lines = [*lines, f"owes most to {printable(found.strongest)}"]
     for line in lines:
-        y = sheet.text(x, y, line, size=SMALL, color=_SOFT, room=room)
+        y = board.text(x, y, line, size=SMALL, color=_SOFT, room=room)
     return y
 
 

@@ -48,6 +48,7 @@ function start() {
   buildBar(settings, help);
   watch(views, settings, zoom);
   whenWhole(() => steer(views, settings, zoom, help, layers));
+  for (const box of queryAll("nav.drawing")) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
   // The boxes have their sizes only now, so a page that was opened at a layer goes there again.
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   layers.follow();
