@@ -7,7 +7,11 @@ PAGE := src/layerscope/show/page
 TYPESCRIPT := 5.9.3
 TSC := $(VENV)/page/node_modules/.bin/tsc
 
-.PHONY: demo test lint lint-page format bench clean pictures
+# An environment of its own, so that the one above stays without the extra and shows that it may.
+WITH_TORCH := .venv-torch
+TORCH := torch==2.13.0
+
+.PHONY: demo test test-torch lint lint-page format bench clean pictures
 .DEFAULT_GOAL := demo
 
 $(VENV)/installed: pyproject.toml
@@ -27,6 +31,15 @@ demo: $(VENV)/installed  ## classify an image with the demo net and draw every l
 
 test: $(VENV)/developer  ## every test
 	@$(BIN)/python -m pytest -q
+
+$(WITH_TORCH)/installed: pyproject.toml
+	@echo "setting up $(WITH_TORCH) (once, some minutes)"
+	@$(PYTHON) -m venv $(WITH_TORCH)
+	@$(WITH_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,torch]' $(TORCH)
+	@touch $@
+
+test-torch: $(WITH_TORCH)/installed  ## the tests that need PyTorch
+	@$(WITH_TORCH)/bin/python -m pytest -q -m torch tests/readers/pytorch
 
 lint: $(VENV)/developer  ## format, lint, types of Python and of the page's modules
 	@$(BIN)/ruff format --check .
@@ -55,4 +68,4 @@ pictures: $(VENV)/developer  ## the pictures of README and docs, made again
 	@$(BIN)/python tools/make_pictures.py
 
 clean:
-	rm -rf $(VENV) demo-out dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WITH_TORCH) demo-out dist .mypy_cache .pytest_cache .ruff_cache

@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from benchmarks import capture, cold_start, grids, nets, opening, overhead, settings, surgery, table
+from benchmarks import (
+    capture,
+    cold_start,
+    gradient,
+    grids,
+    nets,
+    opening,
+    overhead,
+    settings,
+    surgery,
+    table,
+)
 from benchmarks.timing import Figure
 
 Group = Callable[[], list[Figure]]
@@ -28,6 +39,9 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
     def added(name: str, count: int) -> Group:
         return lambda: overhead.measure(files(name), quick=quick, count=count)
 
+    def derived(name: str, batch: int) -> Group:
+        return lambda: gradient.measure(files(name), batch, quick=quick)
+
     def tried(name: str, batch: int) -> Group:
         return lambda: settings.measure(files(name), batch, quick=quick)
 
@@ -42,6 +56,9 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
         "capture": [
             *(captured("caffenet", batch, capture.GOAL) for batch in (1, 10, 50)),
             *(captured("googlenet", batch, None) for batch in (1, 10)),
+        ],
+        "gradient": [
+            derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)
         ],
         "grids": [lambda: grids.measure(files("googlenet"), quick=quick)],
         "surgery": [lambda: surgery.measure(files("caffenet"), 10, quick=quick)],

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from layerscope import cli
+from layerscope.conversion import convert
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
+from layerscope.readers import open_net
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -25,6 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(WEIGHTS, tmp_path / "weights.caffemodel")
     shutil.copy(LABELS, tmp_path / "labels.txt")
     shutil.copy(images()["cat"], tmp_path / "cat.jpg")
+    convert(open_net(DEFINITION, WEIGHTS), tmp_path / "net.onnx")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -87,7 +90,8 @@ def test_exit_codes_of_the_readme() -> None:
     from layerscope import errors
 
     text = " ".join(README.split())
-    assert "0 ok, 2 usage, 3 damaged file, 4 valid but not supported, 5 a limit" in text
+    assert "2 usage, 3 damaged file, 4 valid but not supported, 5 a limit" in text
+    assert "0 ok, 1 compared and different" in text
     for number in (errors.UsageError, errors.ReadError, errors.UnsupportedError):
         assert f"{number.exit_code} " in text
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
-from layerscope.inputs import MAX_PIXELS, Preprocessing, load_image, prepare, prepare_all
+from layerscope.inputs import Preprocessing, prepare, prepare_all
+from layerscope.media import MAX_PIXELS, load_image
 
 DIMS = (1, 3, 6, 8)
 PLAIN = Preprocessing(channels="RGB")

@@ -2,7 +2,8 @@
 
     python tools/make_pictures.py        (or: make pictures)
 
-The pictures land in docs/pictures; those that no page shows are not kept.
+The pictures land in docs/pictures; those that no page shows are not kept.  The page itself is taken
+in Chromium, where that is installed.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import tempfile
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 WALK = ROOT / "docs" / "walkthrough.md"
@@ -27,7 +31,28 @@ def shown() -> set[str]:
     """The names of the pictures that README and docs show."""
     pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
     words = "".join(page.read_text() for page in pages)
-    return set(re.findall(r"\]\((?:docs/)?(?:\.\./)?pictures/([^)]+)\)", words))
+    return set(re.findall(r"(?:docs/)?pictures/([\w-]+\.png)", words))
+
+
+def photograph(page: Path, target: Path) -> None:
+    """The upper part of a page, as a browser shows it."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        print(f"{target.name}: left as it is, chromium is not installed")
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        view = launched.new_page(viewport={"width": 1280, "height": 1000})
+        view.goto(page.resolve().as_uri())
+        view.wait_for_function("document.querySelectorAll('canvas').length > 2")
+        view.get_by_role("heading", name="conv1").first.evaluate("it => it.scrollIntoView()")
+        view.wait_for_timeout(1000)
+        view.screenshot(path=target)
+        launched.close()
+    with Image.open(target) as taken:
+        taken.convert("RGB").save(target, optimize=True)
 
 
 def main() -> None:
@@ -37,6 +62,7 @@ def main() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             for number, code in enumerate(blocks(WALK), 1):
                 exec(compile(code, f"{WALK.name}, block {number}", "exec"), names)
+        photograph(Path("cat.html"), Path("report.png"))
         for name in sorted(shown() & {path.name for path in Path().iterdir()}):
             (PICTURES / name).write_bytes(Path(name).read_bytes())
             print(f"docs/pictures/{name}: {(PICTURES / name).stat().st_size:,} bytes")

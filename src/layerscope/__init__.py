@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from layerscope import errors
 from layerscope.blobs import Blobs
+from layerscope.comparison import Comparison, compare
 from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Blob",
     "Blobs",
+    "Comparison",
     "Diagram",
     "Explanation",
     "Filters",
@@ -51,6 +53,7 @@ __all__ = [
     "Plot",
     "Preprocessing",
     "__version__",
+    "compare",
     "convert",
     "diagram",
     "errors",

@@ -9,6 +9,9 @@
     ├── LimitError            5     a stated limit was reached: size, count, memory
     └── SystemFaultError      6     the machine refused: permission, disk full, a missing extra
 
+Exit code 1 is no error: it is the answer of `layerscope compare --fail-above`, "compared, and they
+differ", as diff gives it.
+
 Every message says what was asked, what was found and what to do, in one line.  A traceback is for
 our own faults only (exit code 70).
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import LimitError, ReadError, SystemFaultError, UsageError
+from layerscope.errors import UsageError
+from layerscope.media import ARRAY_SUFFIXES, load_array, load_arrays, load_image, rgb
 from layerscope.text import plural, printable, quoted, shape
 
 if TYPE_CHECKING:
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 Fit = Literal["stretch", "crop", "pad"]
 Channels = Literal["BGR", "RGB", "gray"]
+Layout = Literal["NCHW", "NHWC"]
 
-MAX_PIXELS = 50_000_000
-MAX_FILE = 256_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM")
-ARRAY_SUFFIXES = (".npy", ".npz")
+METADATA_KEY = "layerscope.preprocessing"  # of an ONNX file that layerscope wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,9 @@ class Preprocessing:
         scale: multiplies what is left; pixels are 0-255 before it.
         std: one number a channel to divide by, after scale.
         fit: "stretch" to the net's size, "crop" the middle, or "pad" with black.
+        layout: the order of the blob's axes; "NHWC" is (N, H, W, C), as TensorFlow has it.
         source: where these settings come from, in words.
+        stated: whether the net or the user says so; if not, it is what such nets usually want.
     """
 
     channels: Channels = "BGR"
@@ -47,6 +47,8 @@ class Preprocessing:
     std: tuple[float, ...] = ()
     fit: Fit = "stretch"
     source: str = "default"
+    layout: Layout = "NCHW"
+    stated: bool = True
 
     def __str__(self) -> str:
         parts = [f"{self.channels} 0-255"]
@@ -55,9 +57,13 @@ class Preprocessing:
         elif any(self.mean):
             parts.append(f"minus the mean ({', '.join(f'{m:g}' for m in self.mean)})")
         if self.scale != 1:
-            parts.append(f"times {self.scale:g}")
+            whole = round(1 / self.scale) if abs(self.scale) < 1 else 0
+            simple = whole >= 100 and abs(whole * self.scale - 1) < 1e-6
+            parts.append(f"times 1/{whole}" if simple else f"times {self.scale:g}")
         if self.std:
             parts.append(f"divided by ({', '.join(f'{s:g}' for s in self.std)})")
+        if self.layout == "NHWC":
+            parts.append("channels last (N, H, W, C)")
         return ", ".join(parts)
 
 
@@ -66,13 +72,13 @@ class Fed:
     """What went into one input.
 
     Attributes:
-        array: the blob, (N, C, H, W) float32.
+        array: the blob, (N, C, H, W) float32 unless the input takes another type.
         pictures: what the net saw, one (H, W, 3) or (H, W) uint8 for each image of the batch; empty
             when an array was given.
         statement: how the one became the other, in one line.
     """
 
-    array: NDArray[np.float32]
+    array: NDArray[Any]
     pictures: tuple[NDArray[np.uint8], ...]
     statement: str
 
@@ -86,7 +92,11 @@ Source = str | PathLike[str] | NDArray[Any] | Any
 
 
 def prepare(
-    source: Source, dims: Sequence[int], preprocessing: Preprocessing, name: str = "data"
+    source: Source,
+    dims: Sequence[int],
+    preprocessing: Preprocessing,
+    name: str = "data",
+    dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 - a constant
 ) -> Fed:
     """Make the blob of one input.
 
@@ -96,6 +106,7 @@ def prepare(
         dims: the input's shape, (N, C, H, W) for an image; N is free.
         preprocessing: what to do to an image.
         name: the input's name, for messages.
+        dtype: what the input takes.
 
     Raises:
         UsageError: the file is missing or the array does not fit.
@@ -105,25 +116,27 @@ def prepare(
     if isinstance(source, (str, PathLike)):
         path = Path(source)
         if path.suffix.lower() in ARRAY_SUFFIXES:
-            return _given(load_array(path), dims, name, path.name)
+            return _given(load_array(path), dims, name, path.name, dtype)
         image = load_image(path)
-        return _from_image(image, dims, preprocessing, name, printable(path.name))
-    if isinstance(source, np.ndarray):
-        if not _is_picture(source):
-            return _given(source, dims, name, "array")
+        return _from_image(image, dims, preprocessing, name, printable(path.name), dtype)
+    if isinstance(source, (np.ndarray, np.generic)):
+        source = np.asarray(source)
+        as_is = dtype == np.uint8 and source.shape in (tuple(dims), tuple(dims[1:]))
+        if not _is_picture(source) or as_is:
+            return _given(source, dims, name, "array", dtype)
         from PIL import Image
 
         if source.size == 0:
             raise UsageError(f"input {quoted(name)}: an empty image {shape(source.shape)}")
-        return _from_image(_rgb(Image.fromarray(source)), dims, preprocessing, name, "array")
+        return _from_image(rgb(Image.fromarray(source)), dims, preprocessing, name, "array", dtype)
     if hasattr(source, "convert") and hasattr(source, "size"):
-        return _from_image(_rgb(source), dims, preprocessing, name, "image")
+        return _from_image(rgb(source), dims, preprocessing, name, "image", dtype)
     if isinstance(source, (list, tuple)) and any(_is_image(each) for each in source):
-        return _batch([prepare(each, dims, preprocessing, name) for each in source])
+        return _batch([prepare(each, dims, preprocessing, name, dtype) for each in source])
     if isinstance(source, (list, tuple, float, int)):
         try:
-            return _given(np.asarray(source, np.float32), dims, name, "numbers")
-        except (ValueError, TypeError):
+            return _given(np.asarray(source, dtype), dims, name, "numbers", dtype)
+        except (ValueError, TypeError, OverflowError):
             raise UsageError(
                 f"input {quoted(name)}: a list of neither images nor numbers"
             ) from None
@@ -150,11 +163,15 @@ def _batch(fed: Sequence[Fed]) -> Fed:
     return Fed(array, pictures, f"{plural(len(fed), 'image')}, first: {fed[0].statement}")
 
 
-def _given(array: NDArray[Any], dims: Sequence[int], name: str, origin: str) -> Fed:
+def _given(
+    array: NDArray[Any], dims: Sequence[int], name: str, origin: str, dtype: np.dtype[Any]
+) -> Fed:
     """An array that is fed as it is; a missing batch axis is added."""
+    if array.dtype.type.__module__ == "ml_dtypes":  # bfloat16, float8, int4
+        array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise UsageError(f"input {quoted(name)}: an array of {array.dtype} cannot be fed")
-    blob = np.ascontiguousarray(array, np.float32)
+    blob = np.asarray(_cast(array, dtype, name), order="C")
     if blob.ndim == len(dims) - 1 and blob.shape == tuple(dims[1:]):
         blob = blob[None]
     if blob.ndim != len(dims) or blob.shape[1:] != tuple(dims[1:]):
@@ -163,39 +180,65 @@ def _given(array: NDArray[Any], dims: Sequence[int], name: str, origin: str) -> 
             f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)};"
             f" for another size: net.reshaped({printable(name)}=...)"
         )
-    if blob.ndim and blob.shape[0] == 0:
+    if blob.ndim and blob.shape[0] == 0 and dims[0]:
         raise UsageError(f"input {quoted(name)}: a batch of 0")
     return Fed(blob, (), f"{origin} {shape(array.shape)}, fed as it is")
 
 
+def _cast(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """The array in the type of the input; whole numbers must stay what they are."""
+    if dtype.kind == "f":
+        return array.astype(dtype, copy=False)
+    with np.errstate(invalid="ignore"):
+        blob = array.astype(dtype, copy=False)
+    if not np.array_equal(blob, array):
+        raise UsageError(f"input {quoted(name)} takes {dtype}; the array has other numbers")
+    return blob
+
+
 def _from_image(
-    image: Image.Image, dims: Sequence[int], how: Preprocessing, name: str, origin: str
+    image: Image.Image,
+    dims: Sequence[int],
+    how: Preprocessing,
+    name: str,
+    origin: str,
+    dtype: np.dtype[Any],
 ) -> Fed:
-    if len(dims) != 4 or dims[1] not in (1, 3):
+    last = how.layout == "NHWC"
+    if len(dims) != 4 or dims[3 if last else 1] not in (1, 3):
         raise UsageError(
             f"input {quoted(name)} takes {shape(dims)}, which an image cannot fill;"
             " give an array (.npy)"
         )
-    _, channels, height, width = dims
+    _, channels, height, width = (dims[i] for i in ((0, 3, 1, 2) if last else range(4)))
     how = _for_channels(how, channels, name)
     before = f"{image.width}x{image.height}"
     image = image.convert("L" if channels == 1 else "RGB")
     picture = np.asarray(fitted(image, (height, width), how.fit))
     planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-    if how.channels == "BGR":
-        planes = planes[::-1]
-    blob = planes.astype(np.float32)
-    if isinstance(how.mean, np.ndarray) and how.mean.shape != blob.shape:
+    if isinstance(how.mean, np.ndarray) and how.mean.shape != planes.shape:
         # A mean of another size: the mean of each channel, as the classic notebook takes it.
         how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
+    blob = _normalized(planes, how, name)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        blob = blob.round().clip(float(limits.min), float(limits.max))
+    if last:
+        blob = blob.transpose(1, 2, 0)
+    verb = {"stretch": "stretched", "crop": "cropped from the middle", "pad": "padded"}[how.fit]
+    statement = f"{origin} {before}, {verb} to {width}x{height}; {how} ({how.source})"
+    return Fed(np.ascontiguousarray(blob[None], dtype), (picture,), statement)
+
+
+def _normalized(planes: NDArray[np.uint8], how: Preprocessing, name: str) -> NDArray[np.float32]:
+    """Pixels (C, H, W) in the order and range that the net wants."""
+    blob = (planes[::-1] if how.channels == "BGR" else planes).astype(np.float32)
     blob -= _per_channel(how.mean, blob.shape, name, "mean")
     if how.scale != 1:
         blob *= np.float32(how.scale)
     if how.std:
         blob /= _per_channel(how.std, blob.shape, name, "deviation")
-    verb = {"stretch": "stretched", "crop": "cropped from the middle", "pad": "padded"}[how.fit]
-    statement = f"{origin} {before}, {verb} to {width}x{height}; {how} ({how.source})"
-    return Fed(np.ascontiguousarray(blob[None]), (picture,), statement)
+    return blob
 
 
 def _for_channels(how: Preprocessing, channels: int, name: str) -> Preprocessing:
@@ -237,131 +280,28 @@ def fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     return image.resize(target, Image.Resampling.BILINEAR)
 
 
-def load_image(path: Path, *, upright: bool = True) -> Image.Image:
-    """Open an image file, turned upright, as RGB (transparency is dropped, as Caffe does).
-
-    Args:
-        path: the file.
-        upright: whether to turn it as the camera noted (EXIF).
-
-    Raises:
-        UsageError: there is no such file.
-        ReadError: it is no image, or damaged.
-        LimitError: it has more than 50 million pixels.
-    """
-    return decode_image(read_bytes(path, "image", MAX_FILE), printable(path.name), upright=upright)
-
-
-def decode_image(content: bytes, shown: str, *, upright: bool = True) -> Image.Image:
-    """An image from the bytes of a file; `shown` is what messages call it.  See `load_image`."""
-    import io
-
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own advice on large and odd images
-            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise LimitError(
-                    f"{shown}: {image.width}x{image.height} is {pixels / 1e6:.0f} million pixels;"
-                    f" the limit is {MAX_PIXELS // 10**6} million: make it smaller first"
-                )
-            image.load()
-            return _rgb(image, upright=upright)
-    except LimitError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise LimitError(f"{shown}: {error}; make it smaller first") from None
-    except UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise ReadError(f"{shown}: not an image that is read here ({known})") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
-        raise ReadError(f"{shown}: the image is damaged: {error}") from None
-
-
-def _rgb(image: Image.Image, *, upright: bool = True) -> Image.Image:
-    """An image upright and as RGB, whether it came from a file or from the caller."""
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image) if upright else image
-    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
-        values = np.asarray(image, np.float32) * (255 / 65535)
-        image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def load_array(path: Path) -> NDArray[Any]:
-    """The array of a `.npy` file, or the only one of a `.npz`.
-
-    Raises:
-        UsageError: there is no such file, or it holds several arrays.
-        ReadError: it is damaged, or holds Python objects.
-    """
-    import io
-
-    content = read_bytes(path, "array", None)
-
-    try:
-        loaded = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as file:
-            if len(file.files) == 1:
-                only: NDArray[Any] = file[file.files[0]]
-                return only
-            names = ", ".join(printable(n) for n in file.files[:8])
-    except (ValueError, OSError, EOFError) as error:
-        raise ReadError(f"{printable(path.name)}: no array of numbers: {error}") from None
-    raise UsageError(f"{printable(path.name)} holds several arrays ({names}); give one as .npy")
-
-
-def read_bytes(path: Path, what: str, limit: int | None) -> bytes:
-    """The content of a regular file.
-
-    Raises:
-        UsageError: there is no such file.
-        SystemFaultError: it is a folder or a device, or cannot be read.
-        LimitError: it is larger than `limit` bytes.
-    """
-    shown = printable(path)
-    try:
-        if not path.is_file():
-            if path.exists():
-                raise SystemFaultError(f"{shown}: not a regular file; the {what} must be one")
-            raise UsageError(f"{shown}: no such file (the {what})")
-        if limit is not None and path.stat().st_size > limit:
-            raise LimitError(f"{shown}: larger than {limit // 10**6} MB")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SystemFaultError(f"{shown}: cannot be read: {reason}") from None
-
-
 def prepare_all(
     inputs: Source | Mapping[str, Source],
     shapes: Mapping[str, tuple[int, ...]],
     preprocessing: Preprocessing,
     optional: Sequence[str] = (),
+    dtypes: Mapping[str, np.dtype[Any]] | None = None,
 ) -> dict[str, Fed]:
     """Make the blobs of all inputs that are given.
 
     Args:
-        inputs: one source for a net that needs one input, or a mapping of input name to source.
+        inputs: one source for a net that needs one input, or a mapping of input name to source, or
+            a `.npz` file with an array for each of several inputs.
         shapes: input name to shape.
         preprocessing: for those that are images.
         optional: the inputs that may be left out.
+        dtypes: input name to what it takes; float32 for those that are not there.
 
     Raises:
         UsageError: an input is missing, unknown, or does not fit.
     """
     if not isinstance(inputs, Mapping):
-        needed = [name for name in shapes if name not in optional]
-        if len(needed) != 1:
-            names = ", ".join(printable(n) for n in needed) or "none"
-            raise UsageError(f"the net has {plural(len(needed), 'input')} ({names}); name them")
-        inputs = {needed[0]: inputs}
+        inputs = _by_name(inputs, [name for name in shapes if name not in optional])
     given = {printable(n) for n in inputs} - {printable(n) for n in shapes}
     missing = [printable(n) for n in shapes if n not in inputs and n not in optional]
     if given or missing:
@@ -370,8 +310,19 @@ def prepare_all(
             + (f" missing: {', '.join(missing)};" if missing else "")
             + (f" unknown: {', '.join(sorted(given))}" if given else "")
         )
+    plain = np.dtype(np.float32)
     return {
-        name: prepare(inputs[name], dims, preprocessing, name)
+        name: prepare(inputs[name], dims, preprocessing, name, (dtypes or {}).get(name, plain))
         for name, dims in shapes.items()
         if name in inputs
     }
+
+
+def _by_name(source: Source, needed: Sequence[str]) -> dict[str, Source]:
+    """One source as that of the only input, or a `.npz` as those of all."""
+    if len(needed) == 1:
+        return {needed[0]: source}
+    if isinstance(source, (str, PathLike)) and Path(source).suffix.lower() == ".npz":
+        return dict(load_arrays(Path(source)))
+    names = ", ".join(printable(n) for n in needed) or "none"
+    raise UsageError(f"the net has {plural(len(needed), 'input')} ({names}); name them")

@@ -122,6 +122,10 @@ class Graph:
         tensors: initializer name to array, or None where there are no weights.
         inputs: the values that are fed.
         free_batch: whether the first axis of the inputs may differ from the file's.
+        opset: the version of ONNX's ops that the nodes are written in, 18 or later; the forms of
+            the ops are those of 18 (docs/decisions/0007-onnx-opsets.md).
+        ir_version: the version of ONNX's file format.
+        domains: further sets of ops that the nodes use, name to version.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
@@ -130,6 +134,27 @@ class Graph:
     tensors: Mapping[str, NDArray[Any] | None]
     inputs: tuple[str, ...]
     free_batch: bool = True
+    opset: int = OPSET
+    ir_version: int = IR_VERSION
+    domains: Mapping[str, int] = field(default_factory=dict)
+
+
+def values_read(node: onnx.NodeProto) -> list[str]:
+    """The values that a node reads: its inputs, then what the graphs inside it take from outside.
+
+    An If, a Loop or a Scan holds graphs, which see every value of the graph around them.
+    """
+    found = [name for name in node.input if name]
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            if not graph.node and not graph.output:
+                continue
+            own = {each.name for each in (*graph.input, *graph.initializer)}
+            for inner in graph.node:
+                found += [name for name in values_read(inner) if name not in own]
+                own.update(inner.output)
+            found += [each.name for each in graph.output if each.name not in own]
+    return list(dict.fromkeys(found)) if len(found) != len(node.input) else found
 
 
 class Named(Mapping[str, Any]):
@@ -169,7 +194,7 @@ class Net:
 
     Attributes:
         name: the net's own name, or the file's.
-        format: "caffe", ...
+        format: "caffe", "onnx" or "pytorch"; "safetensors" for weights alone.
         layers: in the order in which they run.
         blobs: name to `Blob`; in-place writes that were replaced are there as `blob@layer`.
         graph: the ONNX graph that computes it.
@@ -297,6 +322,41 @@ class Net:
         from layerscope.engine import run
 
         return run(self, inputs, blobs, allow_missing=allow_missing)
+
+    def gradient(
+        self,
+        of: str | Mapping[str, Any],
+        wrt: str | Sequence[str],
+        inputs: str | PathLike[str] | NDArray[Any] | Mapping[str, Any] | Any,
+        *,
+        allow_missing: bool = False,
+    ) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """How a unit, or blobs by what is put on them, change with inputs, blobs or params.
+
+        No framework is needed: forward and backward are one ONNX graph, of which only what lies
+        between `wrt` and `of` is run.  At corners (a rectifier at 0, equal values under a max pool)
+        the gradient is Caffe's; see docs/gradient.md.
+
+        Args:
+            of: a unit, "prob:281" or "conv5:3,6,6" (the same of every image of the batch) or
+                "prob:top1" (of each image its largest); a blob, for the sum of its numbers; or
+                a mapping of blob to the gradient put on it, in the blob's shape.
+            wrt: a blob, an input or a param ("conv1/0"), or several of them.
+            inputs: as `run` takes them.
+            allow_missing: fill missing weights, as `run` does.
+
+        Returns:
+            One array in the shape of what `wrt` names, or for several a mapping of name to array.
+
+        Raises:
+            UsageError: a name or an index is wrong, the input does not fit, or `of` does not depend
+                on `wrt`.
+            UnsupportedError: an op on the way has no gradient, or the gradient is not a number.
+            LimitError: the blobs would not fit into memory.
+        """
+        from layerscope.engine import gradient
+
+        return gradient(self, of, wrt, inputs, allow_missing=allow_missing)
 
     def _repr_html_(self) -> str:
         from layerscope.show.notebook import net_html

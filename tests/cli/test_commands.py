@@ -335,6 +335,29 @@ def test_shapes_of_a_net_with_an_unknown_type(run, tmp_path: Path) -> None:
     assert (layer["layer"], layer["type"]) == ("y", "Foo") and '"Foo"' in layer["reason"]
 
 
+def test_a_net_with_a_layer_that_is_not_computed(run, tmp_path: Path) -> None:
+    """What does not need it is drawn and explained, and the page has the reason."""
+    (tmp_path / "n.prototxt").write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 4'
+        ' dim: 4 } } }\nlayer { name: "c" type: "Power" bottom: "x" top: "c" power_param { shift: 1 } }\n'
+        'layer { name: "odd" type: "Python" bottom: "c" top: "o" python_param { module: "m"'
+        ' layer: "L" } }\nlayer { name: "r" type: "ReLU" bottom: "o" top: "r" }\n'
+        'layer { name: "p" type: "TanH" bottom: "c" top: "p" }'
+    )
+    words = tmp_path / "n.prototxt", images()["cat"]
+    page, folder = tmp_path / "r.html", tmp_path / "all"
+    made = run("report", *words, "-o", page)
+    assert made.code == 0 and 'layer "odd"' in made.err
+    text = page.read_text()
+    assert "is Python code, which is not run" in text and "needs layer &quot;odd&quot;" in text
+    assert run("show", *words, "--all", "-o", folder).code == 0
+    assert len(list(folder.rglob("*.png"))) == 3  # x, c and p
+    assert run("explain", *words, "--unit", "p:0,0,0").code == 0
+    for unit, why in (("odd:0", "is Python code"), ("r:0", 'needs layer "odd"')):
+        refused = run("explain", *words, "--unit", unit)
+        assert refused.code == 4 and why in refused.err
+
+
 def test_missing_weights_are_said(run, tmp_path: Path) -> None:
     words = layers_without_weights(tmp_path)
     found = run("shapes", *words[1:3])

@@ -211,6 +211,22 @@ def test_the_table_agrees_with_the_units(tmp_path: Path) -> None:
                 assert max(sizes) == extent.size, (name, blob, k)
 
 
+def test_all_is_said_only_where_nothing_is_left_out(tmp_path: Path) -> None:
+    """Columns that a slice cuts off, or a stride steps over, are not seen by what sums the rest."""
+    text = (
+        'layer { name: "cut" type: "Slice" bottom: "x" top: "edge" top: "rest"'
+        " slice_param { axis: 3 slice_point: 2 } }\n"
+        + layer("sum", "Reduction", "rest", "reduction_param { axis: 2 }")
+        + conv("thin", "x", "num_output: 2 kernel_size: 2 stride: 4")
+        + layer("fc", "InnerProduct", "thin", "inner_product_param { num_output: 3 }")
+        + layer("every", "InnerProduct", "x", "inner_product_param { num_output: 3 }")
+    )
+    table = receptive_fields(net_of(tmp_path, (1, 2, 6, 11), text))
+    assert table["sum"].axes == ("all", Extent(9, None, 6.0, 2))  # columns 2..10 of 0..10
+    assert table["fc"].axes == ("all", Extent(10, None, 4.5, 0))  # 0, 1, 4, 5, 8 and 9
+    assert table["every"].axes == ("all", "all")
+
+
 PUBLISHED = {  # Simonyan and Zisserman 2015; Araujo, Norris and Sim 2019; fields of AlexNet
     "caffenet": {
         "conv1": (11, 4), "pool1": (19, 8), "conv2": (51, 8), "pool2": (67, 16),

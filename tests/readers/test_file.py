@@ -17,8 +17,11 @@ from layerscope.errors import LayerscopeError, ReadError, SystemFaultError, Usag
 from layerscope.readers.file import InputFile
 
 WEB = "a web page, not a net; download the raw file instead of the page that shows it"
-ZIP = "a zip archive (PyTorch's files are too), not a net; give a Caffe net, or unpack it"
-PICKLE = "a Python pickle, not a net; it could run a program, so it is not opened"
+ZIP = "a zip archive (PyTorch's files are too), not a net; give a net, or unpack it"
+PICKLE = (
+    "a Python pickle, not a net; it could run a program, so it is not opened; PyTorch weights: save"
+    " them with today's torch.save"
+)
 IMAGE = "an image, not a net; the order is NET WEIGHTS IMAGE"
 ARCHIVE = "an archive, not a net; unpack it first"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from layerscope import __version__
+from layerscope.cli.compare import compare
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
 from layerscope.cli.diagram import diagram
@@ -37,6 +38,7 @@ layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
 layerscope explain deploy.prototxt weights.caffemodel cat.jpg --unit conv1:12,30,17
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
+layerscope compare deploy.prototxt before.caffemodel after.caffemodel --input cat.jpg
 layerscope diagram deploy.prototxt -o net.svg
 """
 
@@ -50,7 +52,7 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (view, demo, shapes, show, explain, report, diagram, convert, layers):
+for command in (view, demo, shapes, show, explain, report, compare, diagram, convert, layers):
     cli.add_command(command)
 
 
@@ -69,7 +71,7 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        cli.main(_with_command(arguments), prog_name="layerscope", standalone_mode=False)
+        code = cli.main(_with_command(arguments), prog_name="layerscope", standalone_mode=False)
     except LayerscopeError as error:
         if debug:
             raise
@@ -96,7 +98,7 @@ def run(arguments: list[str]) -> int:
             raise
         what = f"{type(error).__name__}: {error}"
         return _say(f"a fault in layerscope itself ({what}); --debug shows where", OUR_FAULT)
-    return 0
+    return code if isinstance(code, int) else 0  # click gives what ctx.exit was given
 
 
 def _with_command(arguments: list[str]) -> list[str]:

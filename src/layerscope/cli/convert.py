@@ -1,4 +1,4 @@
-"""`layerscope convert`: a Caffe net as an ONNX file."""
+"""`layerscope convert`: a net as an ONNX file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from layerscope.cli.options import net_options, output_options, print_json, say_notes
+from layerscope.errors import UsageError
 from layerscope.readers import open_net
 
 
@@ -38,11 +39,13 @@ def convert(  # noqa: PLR0913 - one argument for each option of the command
     """Write a net as a standard ONNX file, names kept; it gives the same numbers by itself."""
     from layerscope.conversion import convert as write_onnx
     from layerscope.files import format_of
-    from layerscope.text import plural, size
+    from layerscope.text import plural, printable, size
 
     opened = open_net(net, weights, **opening)
     target = output or Path(Path(net).name).with_suffix(".onnx")
     format_of(target, ("onnx",))
+    if target.exists() and target.samefile(net):
+        raise UsageError(f"{printable(target)} is the net itself; name another file with -o")
     outputs = list(opened.blobs) if all_blobs else list(opened.outputs)
     write_onnx(opened, target, blobs=outputs, allow_missing=allow_missing)
     written = target.stat().st_size

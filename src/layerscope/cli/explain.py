@@ -15,6 +15,7 @@ from layerscope.cli.options import (
     preprocessing,
     print_json,
     say_notes,
+    sources,
     split_files,
 )
 from layerscope.errors import UsageError
@@ -58,6 +59,7 @@ def explain(  # noqa: PLR0913 - one argument for each option of the command
     depth: int,
     output: Path | None,
     opening: dict[str, Any],
+    inputs: dict[str, str],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -72,13 +74,16 @@ def explain(  # noqa: PLR0913 - one argument for each option of the command
     from layerscope.show.explanation import explain as explained
 
     net_file, weights, image = split_files(files, "explain")
-    if image is None:
-        raise UsageError("explain needs an image: explain NET WEIGHTS IMAGE --unit conv1:12,30,17")
+    missing = "explain needs an image: explain NET WEIGHTS IMAGE --unit conv1:12,30,17"
+    if image is None and not inputs:
+        raise UsageError(missing)
     if output is not None:
         format_of(output, FORMATS)
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
-    found = explained(net, image, unit, image=image_index, depth=depth)
+    found = explained(
+        net, sources(net, image, inputs, missing), unit, image=image_index, depth=depth
+    )
     names = find_labels(labels, net_file, net)
     if output is not None:
         found.save(output)

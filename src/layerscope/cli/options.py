@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from math import isfinite
@@ -90,6 +90,18 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 
 
 def input_options(command: Command) -> Command:
+    """What goes in, how an image becomes the input, and what the classes are called."""
+    return _together(
+        [
+            click.option("--input", "inputs", multiple=True, metavar="NAME=FILE",
+                         callback=lambda _context, _option, given: parse_inputs(given),
+                         help="Image or array (.npy) for one of several inputs; once for each."),
+            image_options,
+        ]
+    )(command)  # fmt: skip
+
+
+def image_options(command: Command) -> Command:
     """How an image becomes the input, and what the classes are called."""
     return _together(
         [
@@ -100,8 +112,11 @@ def input_options(command: Command) -> Command:
             ),
             click.option("--scale-input", type=float, metavar="FACTOR",
                          help="Factor after the mean is taken off (pixels are 0-255)."),
+            click.option("--std", metavar="NUMBERS",
+                         help="Deviation to divide by after the factor, one number a channel; 1 for"
+                         " none."),
             click.option("--channels", type=click.Choice(["BGR", "RGB", "gray"]),
-                         help="Channel order that the net wants; Caffe nets want BGR."),
+                         help="Channel order that the net wants; BGR for Caffe nets unless given."),
             click.option("--fit", type=click.Choice(["stretch", "crop", "pad"]),
                          help="How the image gets the net's size; stretch unless given."),
             click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
@@ -119,6 +134,7 @@ def preprocessing(
     scale_input: float | None,
     channels: str | None,
     fit: str | None,
+    std: str | None = None,
 ) -> Net:
     """The net with the preprocessing that the options ask for."""
     how: Preprocessing = net.preprocessing
@@ -127,6 +143,10 @@ def preprocessing(
         changes["mean"] = parse_mean(mean)
     elif channels is not None and channels != how.channels and isinstance(how.mean, tuple):
         changes["mean"] = how.mean[::-1]  # the same colours in the other order
+    if std is not None:
+        changes["std"] = parse_std(std)
+    elif channels is not None and channels != how.channels:
+        changes["std"] = how.std[::-1]
     if scale_input is not None:
         if not isfinite(scale_input) or scale_input == 0:
             raise UsageError(f"--scale-input {scale_input:g}: a factor other than 0 is needed")
@@ -137,7 +157,58 @@ def preprocessing(
         changes["fit"] = fit
     if not changes:
         return net
-    return replace(net, preprocessing=replace(how, **changes, source="as the options say"))
+    changes |= {"source": "as the options say", "stated": True}
+    return replace(net, preprocessing=replace(how, **changes))
+
+
+def parse_std(words: str) -> tuple[float, ...]:
+    """Numbers above 0, separated by commas; 1 alone is no deviation at all.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    try:
+        numbers = tuple(float(word) for word in words.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(isfinite(n) and n > 0 for n in numbers):
+        raise UsageError(f"--std {printable(words)}: numbers above 0, as 0.229,0.224,0.225")
+    return () if numbers == (1.0,) else numbers
+
+
+def parse_inputs(given: Sequence[str]) -> dict[str, str]:
+    """`name=file`, once for each input, as a mapping.
+
+    Raises:
+        UsageError: not of that form, or the same input twice.
+    """
+    found: dict[str, str] = {}
+    for words in given:
+        name, _, file = words.partition("=")
+        if not (name and file):
+            raise UsageError(f"--input {printable(words)}: write it as NAME=FILE")
+        if name in found:
+            raise UsageError(f"--input {printable(name)} is given twice")
+        found[name] = file
+    return found
+
+
+def sources(net: Net, image: str | None, inputs: Mapping[str, str], what: str) -> Any:
+    """What to feed: the image, or what --input names, or both where one input is left over.
+
+    Raises:
+        UsageError: nothing is given (`what` says so), or an image for which no input is left.
+    """
+    if image is None and not inputs:
+        raise UsageError(f"{what}; a net with several inputs takes --input NAME=FILE for each")
+    if image is None or not inputs:
+        return image if image is not None else inputs
+    left = [name for name in net.inputs if name not in inputs and name not in net.optional]
+    if len(left) != 1:
+        raise UsageError(
+            f"{printable(image)}: {plural(len(left), 'input')} left for it beside --input"
+        )
+    return {**inputs, left[0]: image}
 
 
 def parse_mean(words: str) -> Any:
@@ -167,9 +238,9 @@ def find_labels(given: Path | None, net_file: str, net: Net) -> list[str] | None
     Raises:
         UsageError: the labels that were asked for are not as many as the classes.
     """
-    from layerscope.measure.top import probability_blob, read_labels
+    from layerscope.measure.top import probability_blob, read_labels, score_blob
 
-    last = probability_blob(net)
+    last = probability_blob(net) or score_blob(net)
     classes = net.blobs[last].shape[1] if last and len(net.blobs[last].shape) > 1 else 0
     if given is not None:
         labels = read_labels(given)
@@ -206,7 +277,8 @@ def split_files(files: Sequence[str], what: str) -> tuple[str, str | None, str |
     return (net, None, rest[0]) if is_input(rest[0]) else (net, rest[0], None)
 
 
-_INPUT_HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"P5", b"P6", b"\x93NUMPY")
+_INPUT_HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"P5", b"P6", b"\x93NUMPY",
+                b"PK\x03\x04")  # fmt: skip
 
 
 def is_input(path: str) -> bool:
@@ -215,7 +287,9 @@ def is_input(path: str) -> bool:
         with Path(path).open("rb") as file:
             return file.read(8).startswith(_INPUT_HEADS)
     except OSError:
-        return Path(path).suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy")
+        return Path(path).suffix.lower() in (
+            ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy", ".npz",
+        )  # fmt: skip
 
 
 def say_notes(notes: Sequence[str]) -> None:

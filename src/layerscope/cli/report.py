@@ -16,12 +16,15 @@ from layerscope.cli.options import (
     preprocessing,
     print_json,
     say_notes,
+    sources,
     split_files,
 )
 from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
 from layerscope.files import format_of
 from layerscope.readers import open_net
+
+MISSING = "report needs an image: report NET WEIGHTS IMAGE -o page.html"
 
 
 @click.command()
@@ -36,10 +39,11 @@ from layerscope.readers import open_net
 @net_options
 @input_options
 @output_options
-def report(
+def report(  # noqa: PLR0913 - one argument for each option of the command
     files: tuple[str, ...],
     output: Path | None,
     opening: dict[str, Any],
+    inputs: dict[str, str],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -47,18 +51,20 @@ def report(
     **how: Any,
 ) -> None:
     """Write every layer of a net for one image onto one self-contained page."""
+    from layerscope.engine import run
     from layerscope.show.report import report as write_report
     from layerscope.text import size
 
     net_file, weights, image = split_files(files, "report")
-    if image is None:
-        raise UsageError("report needs an image: report NET WEIGHTS IMAGE -o page.html")
+    if image is None and not inputs:
+        raise UsageError(MISSING)
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
-    target = output or Path(Path(image).name).with_suffix(".html")
+    fed = sources(net, image, inputs, MISSING)
+    target = output or Path(Path(image or net_file).name).with_suffix(".html")
     format_of(target, ("html", "htm"))
     names = find_labels(labels, net_file, net)
-    blobs = net.run(image)
+    blobs = run(net, fed, partly=True)
     write_report(net, blobs, target, labels=names, progress=Progress("drawing"))
     written, told = target.stat().st_size, outcome(net, blobs, names)
     if as_json:

@@ -34,7 +34,7 @@ def shapes(
 ) -> None:
     """Print the shapes of every blob and every param, and what each layer costs.
 
-    NET is a prototxt; WEIGHTS, the caffemodel, is not needed.
+    NET is an ONNX file or a prototxt; WEIGHTS, the caffemodel, is not needed.
 
     field, stride and start are those of the receptive field: how many pixels of the image a unit
     sees, how far apart the fields of two neighbours are, and where the middle of the first one is.

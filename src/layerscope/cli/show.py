@@ -17,6 +17,7 @@ from layerscope.cli.options import (
     preprocessing,
     print_json,
     say_notes,
+    sources,
     split_files,
 )
 from layerscope.cli.outcome import outcome
@@ -63,6 +64,7 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     scale: Scale | None,
     raw: bool,
     opening: dict[str, Any],
+    inputs: dict[str, str],
     labels: Path | None,
     allow_missing: bool,
     as_json: bool,
@@ -82,11 +84,11 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
     if everything:
-        if image is None:
-            raise UsageError("show --all needs an image: show NET WEIGHTS IMAGE --all -o FOLDER")
+        missing = "show --all needs an image: show NET WEIGHTS IMAGE --all -o FOLDER"
+        fed = sources(net, image, inputs, missing)
         names = find_labels(labels, net_file, net)
-        target = output or Path(f"{Path(image).stem}-layers")
-        _draw_all(net, image, target, names, scale, raw=raw, as_json=as_json)
+        target = output or Path(f"{Path(image or net_file).stem}-layers")
+        _draw_all(net, fed, target, names, scale, raw=raw, as_json=as_json)
         return
     told = None
     if param is not None:
@@ -94,9 +96,8 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
         picture = param_picture(net, layer, index, scale=scale)
         name = f"{layer}-param{index}"
     else:
-        if image is None:
-            raise UsageError("show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME")
-        blobs = net.run(image, [blob or ""])
+        missing = "show --blob needs an image: show NET WEIGHTS IMAGE --blob NAME"
+        blobs = net.run(sources(net, image, inputs, missing), [blob or ""])
         names = find_labels(labels, net_file, net)
         name = next(iter(blobs))
         picture = blob_picture(net, blobs, name, scale=scale or "all", labels=names)
@@ -115,13 +116,14 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
 
 
 def _draw_all(
-    net: Net, image: str, target: Path, labels: list[str] | None, scale: Scale | None, *,
+    net: Net, fed: Any, target: Path, labels: list[str] | None, scale: Scale | None, *,
     raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """`show --all`: a folder with every picture and an index."""
+    from layerscope.engine import run
     from layerscope.show.album import PAGE, album
 
-    blobs = net.run(image)
+    blobs = run(net, fed, partly=True)
     made = album(
         net, blobs, target, labels=labels, scale=scale, raw=raw, progress=Progress("drawing")
     )

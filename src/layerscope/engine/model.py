@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from layerscope.net import IR_VERSION, OPSET, Net
+from layerscope.inputs import METADATA_KEY, Preprocessing
+from layerscope.net import Net, values_read
 
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
 
@@ -19,28 +21,43 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
     graph = GraphProto(name=net.name)
     graph.node.extend(net.graph.nodes)
     for name in net.inputs:
-        dims: list[int | str | None] = list(net.graph.shapes[name])
+        dims: list[int | str | None] = [d if d >= 0 else None for d in net.graph.shapes[name]]
         if net.graph.free_batch and dims:
             dims[0] = "N" if len(net.inputs) == 1 else f"N_{name}"
         graph.input.append(helper.make_tensor_value_info(name, net.graph.types[name], dims))
-    graph.output.extend(helper.make_empty_tensor_value_info(value) for value in values)
+    for value in values:
+        held = value
+        if not is_held(net.graph.types[value]):
+            held = f"{value}:float"
+            graph.node.append(helper.make_node("Cast", [value], [held], to=TensorProto.FLOAT))
+        graph.output.append(helper.make_empty_tensor_value_info(held))
     for name, array in net.graph.tensors.items():
-        if array is not None and array.nbytes <= INLINE_BYTES:
+        if array is not None and _is_inline(array):
             graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
     for name, array in beside(net).items():
         graph.initializer.append(_declared(name, array, net.graph.types[name]))
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
+    imports = [helper.make_opsetid("", net.graph.opset)]
+    imports += [helper.make_opsetid(*each) for each in net.graph.domains.items()]
+    return helper.make_model(graph, opset_imports=imports, ir_version=net.graph.ir_version)
+
+
+def is_held(element: int) -> bool:
+    """Whether NumPy itself has a type for these numbers; bfloat16 and its like are cast."""
+    return helper.tensor_dtype_to_np_dtype(element).type.__module__ == "numpy"
+
+
+def _is_inline(array: NDArray[Any]) -> bool:
+    """Whether an array stands in the graph; text and numbers below a byte always do."""
+    return array.nbytes <= INLINE_BYTES or array.dtype.kind in "OSU" or "int4" in array.dtype.name
 
 
 def beside(net: Net) -> dict[str, NDArray[Any]]:
     """The arrays that go beside the graph; the runtime refuses those that no node reads."""
-    read = {name for node in net.graph.nodes for name in node.input}
+    read = {name for node in net.graph.nodes for name in values_read(node)}
     return {
         name: array
         for name, array in net.graph.tensors.items()
-        if array is not None and array.nbytes > INLINE_BYTES and name in read
+        if array is not None and not _is_inline(array) and name in read
     }
 
 
@@ -61,14 +78,15 @@ def standalone(net: Net, blobs: Sequence[str]) -> ModelProto:
     """
     held = model(net, ())
     graph = held.graph
-    read = {name for node in graph.node for name in node.input}
+    _name_after_layers(graph, net)
+    read = {name for node in graph.node for name in values_read(node)}
     del graph.initializer[:]
     named = set(net.graph.shapes)
     for key in blobs:
         value = net.blobs[key].value
         if value != key or value in net.inputs or value in net.graph.tensors:
             name = key if key not in named else f"{key}:output"
-            graph.node.append(helper.make_node("Identity", [value], [name], name=name))
+            graph.node.append(helper.make_node("Identity", [value], [name], name=f"output {name}"))
             read.add(value)
         else:
             name = key
@@ -79,7 +97,30 @@ def standalone(net: Net, blobs: Sequence[str]) -> ModelProto:
     held.producer_name = "layerscope"
     entry = held.metadata_props.add()
     entry.key, entry.value = "preprocessing", str(net.preprocessing)
+    if isinstance(net.preprocessing.mean, tuple):
+        entry = held.metadata_props.add()
+        entry.key, entry.value = METADATA_KEY, _as_json(net.preprocessing)
     return held
+
+
+def _as_json(how: Preprocessing) -> str:
+    """The preprocessing so that it can be read again."""
+    names = ("channels", "mean", "scale", "std", "fit", "layout")
+    return json.dumps({name: getattr(how, name) for name in names})
+
+
+def _name_after_layers(graph: GraphProto, net: Net) -> None:
+    """Give each node the name of its layer, or `layer/Op` where several make the layer."""
+    taken: set[str] = set()
+    for layer in net.layers:
+        for i in layer.nodes:
+            node = graph.node[i]
+            name = layer.name if len(layer.nodes) == 1 else f"{layer.name}/{node.op_type}"
+            number = 2
+            node.name = name
+            while node.name in taken:
+                node.name, number = f"{name}:{number}", number + 1
+            taken.add(node.name)
 
 
 def _output(net: Net, key: str, name: str) -> ValueInfoProto:

@@ -11,15 +11,18 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, model
+from layerscope.engine.model import beside, is_held, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
@@ -45,12 +48,14 @@ class Session:
         # external initializers alone it would copy each of them; as initializers that the caller
         # owns too, it keeps only what it packs anew.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
-        self._held = [ort.OrtValue.ortvalue_from_numpy(array) for array in self._arrays]
+        self._held = [
+            _value_of(array, net.graph.types[name])
+            for name, array in zip(arrays, self._arrays, strict=True)
+        ]
         if arrays:
             options.add_external_initializers(list(arrays), self._held)
         for name, value in zip(arrays, self._held, strict=True):
             options.add_initializer(name, value)
-        self._values = list(values)
         try:
             self._session = ort.InferenceSession(
                 model(net, values).SerializeToString(),
@@ -60,6 +65,7 @@ class Session:
             )
         except Exception as error:  # the runtime has no common base of its errors
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = reason.removeprefix("[ONNXRuntimeError] : ")
             raise UnsupportedError(
                 f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
             ) from None
@@ -68,7 +74,7 @@ class Session:
         self, feeds: Mapping[str, NDArray[Any]], values: Sequence[str] | None = None
     ) -> list[NDArray[Any]]:
         """The values, in the order in which they were asked for; `values` are some of them."""
-        wanted = self._values if values is None else list(values)
+        wanted = None if values is None else list(values)
         try:
             found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
         except Exception as error:
@@ -77,6 +83,14 @@ class Session:
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+
+def _value_of(array: NDArray[Any], element: int) -> Any:
+    """An array as the runtime takes it, also of types that NumPy itself does not have."""
+    if is_held(element):
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    plain = array.view(f"u{array.dtype.itemsize}")
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(plain, element)
 
 
 def _stopped(reason: str) -> str:
@@ -93,18 +107,67 @@ def run(
     blobs: Sequence[str] | None = None,
     *,
     allow_missing: bool = False,
+    partly: bool = False,
 ) -> Blobs:
-    """Feed a net and keep blobs; see `Net.run`."""
-    if net.not_computed and blobs is None:
+    """Feed a net and keep blobs; see `Net.run`.
+
+    `partly` keeps all that can be computed, where anything can, though a layer cannot.
+    """
+    if net.not_computed and (blobs is None or not net.blobs) and not (partly and net.graph.nodes):
         raise UnsupportedError(net.not_computed[0].reason)
-    if net.missing and not allow_missing:
-        raise UsageError(missing(net))
-    shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional)
-    fitting = fitting_net(net, {name: each.array.shape for name, each in fed.items()})
+    fed, fitting = _fed(net, inputs, allow_missing=allow_missing)
     wanted = list(fitting.blobs) if blobs is None else _wanted(net, blobs, fitting)
     _check_memory(fitting, fed, wanted)
     return Blobs(_arrays(fitting, fed, wanted), fed, _aliases(fitting), net.name)
+
+
+def fed_and_fitting(
+    net: Net, inputs: Any, blobs: Sequence[str], *, allow_missing: bool
+) -> tuple[dict[str, Fed], Net]:
+    """What goes into a net, and the net at just the shapes of that, for a gradient.
+
+    Args:
+        net: any net.
+        inputs: as `Net.run` takes them.
+        blobs: keys that must be there without the inputs that are not fed.
+        allow_missing: fill weights that are missing.
+
+    Raises:
+        UsageError: the input does not fit, weights are missing, or a blob needs what is not fed.
+        LimitError: the blobs would not fit into memory.
+    """
+    fed, fitting = _fed(net, inputs, allow_missing=allow_missing, exact=True)
+    _wanted(net, blobs, fitting)
+    _check_memory(fitting, fed, list(fitting.blobs))
+    return fed, fitting
+
+
+def _fed(
+    net: Net, inputs: Any, *, allow_missing: bool, exact: bool = False
+) -> tuple[dict[str, Fed], Net]:
+    if net.missing and not allow_missing:
+        raise UsageError(missing(net))
+    shapes = {name: net.graph.shapes[name] for name in net.inputs}
+    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
+    shapes = {name: each.array.shape for name, each in fed.items()}
+    return fed, fitting_net(net, shapes, exact=exact)
+
+
+def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
+    """The keys of blobs by name, also of those written as blob@layer.
+
+    Raises:
+        UnknownNameError: there is no such blob; the message has the nearest.
+    """
+    return _wanted(net, blobs, net)
+
+
+def _dtypes(net: Net) -> dict[str, np.dtype[Any]]:
+    """What each input takes."""
+    return {
+        name: np.dtype(helper.tensor_dtype_to_np_dtype(net.graph.types[name]))
+        for name in net.inputs
+    }
 
 
 def _arrays(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -143,13 +206,16 @@ def missing(net: Net) -> str:
     )
 
 
-def fitting_net(net: Net, fed: Mapping[str, tuple[int, ...]]) -> Net:
-    """The net for one run: without the inputs that are not fed, at the fed shapes, filled."""
+def fitting_net(net: Net, fed: Mapping[str, tuple[int, ...]], *, exact: bool = False) -> Net:
+    """The net for one run: without the inputs that are not fed, at the fed shapes, filled.
+
+    `exact` wants the fed batch in the net too, where a run alone could leave it free.
+    """
     unfed = [name for name in net.inputs if name not in fed]
     if unfed:
         net = _kept(net, f"without {unfed}", lambda net: net.without(*unfed))
     other = any(dims != net.graph.shapes[name] for name, dims in fed.items())
-    if other and not (net.graph.free_batch and _one_rate(net, fed)):
+    if other and (exact or not (net.graph.free_batch and _one_rate(net, fed))):
         net = _kept(net, f"at {fed}", lambda net: net.reshaped(**fed))
     return _kept(net, "filled", lambda net: net.filled()) if net.missing else net
 
@@ -205,13 +271,14 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
 
 def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> None:
     """Refuse what cannot fit before anything is allocated."""
-    if not net.inputs:
-        return
-    first = net.inputs[0]
-    batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
-    declared = (net.graph.shapes[first] or (1,))[0]
+    batch = declared = 1
+    for first in list(fed)[:1]:
+        batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
+        declared = (net.graph.shapes[first] or (1,))[0]
     values = {net.blobs[name].value for name in wanted}
-    needed = sum(4 * int(np.prod(net.graph.shapes[v], dtype=np.float64)) for v in values)
+    needed = sum(_bytes(net, value) for value in values)
+    # What is not kept is still made, and some of it is larger than all that is kept.
+    needed = max(needed, max((_bytes(net, v) for v in net.graph.shapes), default=0))
     needed = int(needed * batch / max(declared, 1))
     free = _available_memory()
     if free and needed > MEMORY_SHARE * free:
@@ -219,6 +286,19 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
             f"the blobs of this run need {size(needed)}, {size(free)} of memory are free;"
             " feed fewer images at once, or keep only some blobs"
         )
+
+
+def _bytes(net: Net, value: str) -> int:
+    """Bytes of a value, at the batch size of the file."""
+    return prod(net.graph.shapes[value]) * _size_of(net.graph.types.get(value, 0))
+
+
+@cache
+def _size_of(element: int) -> int:
+    try:
+        return max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
+    except (KeyError, TypeError):
+        return 4
 
 
 def _available_memory() -> int:

@@ -30,6 +30,16 @@ class Cost:
     activation_bytes: int
 
 
+# Ops that add up products, the quantized and fused ones too: what they count as.
+_KINDS = {
+    "Conv": "Conv", "QLinearConv": "Conv", "ConvInteger": "Conv", "FusedConv": "Conv",
+    "ConvTranspose": "ConvTranspose",
+    "Gemm": "Gemm", "QGemm": "Gemm", "FusedGemm": "Gemm",
+    "MatMul": "MatMul", "QLinearMatMul": "MatMul", "MatMulInteger": "MatMul",
+    "FusedMatMul": "MatMul",
+}  # fmt: skip
+
+
 def layer_costs(net: Net) -> list[Cost]:
     """The cost of every layer, in the order of the net."""
     return [_layer_cost(net, layer) for layer in net.layers]
@@ -48,13 +58,18 @@ def _layer_cost(net: Net, layer: Layer) -> Cost:
 
 def node_multiply_adds(node: onnx.NodeProto, graph: Graph) -> int:
     """Products that one node adds up: those of convolutions and matrix products."""
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+    kind = _KINDS.get(node.op_type)
+    if kind is None:
         return 0
-    first, second = graph.shapes[node.input[0]], graph.shapes[node.input[1]]
-    out = prod(graph.shapes[node.output[0]])
-    if node.op_type == "Conv":  # each output weighs one filter's worth of inputs
+    weights = 3 if node.op_type in ("QLinearConv", "QLinearMatMul", "QGemm") else 1
+    values = (node.input[0], node.input[weights], node.output[0])
+    first, second, top = (graph.shapes.get(value, ()) for value in values)
+    if not first or not second:
+        return 0
+    out = prod(top)
+    if kind == "Conv":  # each output weighs one filter's worth of inputs
         return out * prod(second[1:])
-    if node.op_type == "ConvTranspose":  # each input is spread over one filter's worth of outputs
+    if kind == "ConvTranspose":  # each input is spread over one filter's worth of outputs
         return prod(first) * prod(second[1:])
     transposed = any(a.name == "transA" and a.i for a in node.attribute)
     return out * (first[0] if transposed else first[-1])

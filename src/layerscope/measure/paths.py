@@ -9,6 +9,7 @@ import onnx
 
 from layerscope.measure.boxes import Box, Part, add
 from layerscope.measure.influence import SAME_PLACE, Rule, rule_of
+from layerscope.measure.influence.step import reads
 from layerscope.net import Net
 
 
@@ -21,7 +22,7 @@ class Paths:
         self.producer: dict[str, tuple[int, int]] = {}
         self.same: dict[str, str] = {}  # a value, and the one whose box it shares
         for i, node in enumerate(net.graph.nodes):
-            if any(name in self.alive for name in node.input):
+            if any(name in self.alive for name in reads(node)):
                 self.alive.update(name for name in node.output if name)
                 self.producer.update({name: (i, k) for k, name in enumerate(node.output) if name})
             self._note_same(node)
@@ -42,7 +43,7 @@ class Paths:
         found = self._rules.get(number)
         if found is None:
             node = self.graph.nodes[number]
-            names = [self.same.get(name, name) for name in node.input]
+            names = [self.same.get(name, name) for name in reads(node)]
             found = self._rules[number] = (rule_of(node, self.graph, self.alive), names)
         return found
 

@@ -55,7 +55,7 @@ class Receptive:
         status: "exact"; "upper bound" where an op on the way is not known in detail; "none" where
             the blob does not depend on that input.
         axes: for each spatial axis of the input an extent; "all" where each unit sees the whole of
-            it; None where the units have no field in common.
+            it, or some of its channels do; None where the units have no field in common.
     """
 
     input: str
@@ -77,6 +77,13 @@ def receptive_fields(net: Net) -> dict[str, Receptive]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What every unit sees."""
+
+    ends: Ends
+
+
+@dataclass(frozen=True, slots=True)
 class _Along:
     """Units along `axis` of a value: unit p + period sees what unit p sees, `jump` further on."""
 
@@ -90,19 +97,23 @@ class _Along:
         first, last = self.ends[phase]
         return first + turns * self.jump, last + turns * self.jump
 
-
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    """What every unit sees."""
-
-    ends: Ends
+    def over(self, places: Places, size: int) -> _Fixed:
+        """What these places of the axis, which has `size`, see together; of all only its own."""
+        low, high = places[0], places[-1]
+        if low <= 0 and high >= size - 1:
+            low, high = 0, size - 1
+        turn = len(self.ends)  # the first and the last turn reach furthest
+        first = min(self.at(place)[0] for place in range(low, min(low + turn, high + 1)))
+        last = max(self.at(place)[1] for place in range(max(high - turn + 1, low), high + 1))
+        return _Fixed((first, last))
 
 
 @dataclass(frozen=True, slots=True)
 class _Mixed:
-    """What is seen changes along these axes of a value, but follows no law."""
+    """What is seen changes along these axes of a value, by no law; together they see `ends`."""
 
     axes: frozenset[int]
+    ends: Ends
 
 
 _Axis: TypeAlias = _Along | _Fixed | _Mixed | Literal["all"]
@@ -157,7 +168,7 @@ def _states(net: Net, image: str) -> dict[str, _State]:
                 way = look.through(states[source])
                 ways += [way] if way is not None else []
             if ways:
-                states[name] = _joined(ways)
+                states[name] = _joined(ways, shapes[name])
     return states
 
 
@@ -196,23 +207,21 @@ class _Look:
             return axis
         own = {axis.axis} if isinstance(axis, _Along) else axis.axes
         moving = {j for each in own for j in self._moving(each, everything[each])}
-        wide = [(everything[each], self.before[each]) for each in own]
         if not moving:
-            if all(seen[0] <= 0 and seen[-1] >= size - 1 for seen, size in wide):
-                if not isinstance(axis, _Along) or self.before[axis.axis] > 1:
-                    return "all"
             if isinstance(axis, _Along):
-                places = everything[axis.axis]
-                return _Fixed((axis.at(places[0])[0], axis.at(places[-1])[1]))
-            return _Mixed(frozenset())
+                return axis.over(everything[axis.axis], self.before[axis.axis])
+            wide = [(everything[each], self.before[each]) for each in own]
+            if own and all(seen[0] <= 0 and seen[-1] >= size - 1 for seen, size in wide):
+                return _Fixed(axis.ends)
+            return _Mixed(frozenset(), axis.ends)
+        mixed = _Mixed(frozenset(moving), _together(axis, self.before))
         if len(moving) > 1 or not isinstance(axis, _Along):
-            return _Mixed(frozenset(moving))
+            return mixed
         (j,) = moving
         if len(self.before) != len(self.dims) and self.before[axis.axis] != self.dims[j]:
-            return _Mixed(frozenset(moving))  # axes laid out as one: no law over all of it
+            return mixed  # axes laid out as one: no law over all of it
         fitted = _fitted(partial(self._ends, j, axis.axis), self.dims[j])
-        joined = None if fitted is None else _composed(j, fitted, axis)
-        return joined or _Mixed(frozenset(moving))
+        return (None if fitted is None else _composed(j, fitted, axis)) or mixed
 
     def _moving(self, own: int, everything: Places) -> list[int]:
         """The axes of the output along which other places of axis `own` are seen."""
@@ -268,28 +277,37 @@ def _composed(axis: int, node: _Along, image: _Along) -> _Along | None:
     return _Along(axis, table[-1][0] - table[0][0], tuple(table[:-1]))
 
 
-def _joined(ways: Sequence[_State]) -> _State:
+def _joined(ways: Sequence[_State], dims: Sequence[int]) -> _State:
     axes = ways[0].axes
     for way in ways[1:]:
-        axes = tuple(_both(a, b) for a, b in zip(axes, way.axes, strict=True))
+        axes = tuple(_both(a, b, dims) for a, b in zip(axes, way.axes, strict=True))
     return _State(axes, all(way.exact for way in ways))
 
 
-def _both(a: _Axis, b: _Axis) -> _Axis:
+def _both(a: _Axis, b: _Axis, dims: Sequence[int]) -> _Axis:
     """What is seen on two ways together: from the first place of both to the last."""
     if a == b or a == "all" or b == "all":
         return "all" if "all" in (a, b) else a
+    (first, last), (low, high) = _together(a, dims), _together(b, dims)
+    ends = (min(first, low), max(last, high))
     if isinstance(a, _Fixed) and isinstance(b, _Fixed):
-        return _Fixed((min(a.ends[0], b.ends[0]), max(a.ends[1], b.ends[1])))
-    mixed = _Mixed(_axes_of(a) | _axes_of(b))
+        return _Fixed(ends)
+    mixed = _Mixed(_axes_of(a) | _axes_of(b), ends)
     if not isinstance(a, _Along) or not isinstance(b, _Along) or a.axis != b.axis:
         return mixed
     period = lcm(len(a.ends), len(b.ends))
     if a.jump * len(b.ends) != b.jump * len(a.ends) or period > MOST_PHASES:
         return mixed
     pairs = [(a.at(p), b.at(p)) for p in range(period)]
-    ends = tuple((min(x[0], y[0]), max(x[1], y[1])) for x, y in pairs)
-    return _Along(a.axis, a.jump * period // len(a.ends), ends)
+    table = tuple((min(x[0], y[0]), max(x[1], y[1])) for x, y in pairs)
+    return _Along(a.axis, a.jump * period // len(a.ends), table)
+
+
+def _together(axis: _Along | _Fixed | _Mixed, dims: Sequence[int]) -> Ends:
+    """What all units of a value of shape `dims` see together."""
+    if isinstance(axis, _Along):
+        return axis.over(range(dims[axis.axis]), dims[axis.axis]).ends
+    return axis.ends
 
 
 def _axes_of(axis: _Axis) -> frozenset[int]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto
 
 from layerscope.errors import ReadError
-from layerscope.inputs import read_bytes
+from layerscope.media import read_bytes
 from layerscope.net import Net
 from layerscope.text import decoded, plural, printable
 
 MAX_LABELS = 1_000_000
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 MAX_LABELS_FILE = 64_000_000
 
 
@@ -44,9 +46,36 @@ def probability_blob(net: Net) -> str | None:
         for layer in net.layers
         if layer.nodes and net.graph.nodes[layer.nodes[-1]].op_type == "Softmax"
         for top_name in layer.tops
-        if int(np.prod(net.blobs[top_name].shape[2:], dtype=np.int64)) == 1
+        if _over_classes(net.graph.nodes[layer.nodes[-1]], net.blobs[top_name].shape)
     ]
     return found[-1] if found else None
+
+
+def _over_classes(node: NodeProto, dims: tuple[int, ...]) -> bool:
+    """Whether a softmax goes over axis 1, and each image has one vector."""
+    axis = next((a.i for a in node.attribute if a.name == "axis"), -1)
+    return len(dims) > 1 and axis % len(dims) == 1 and all(d == 1 for d in dims[2:])
+
+
+# What may stand between the last weights of a net and its output without changing what it means.
+_SCORE_OPS = frozenset("Gemm MatMul Add Conv LogSoftmax Sigmoid Flatten Reshape Squeeze".split())
+
+
+def score_blob(net: Net) -> str | None:
+    """The net's only output if it is one number for each class, but no probabilities.
+
+    Without a softmax, as many nets are exported, the largest number still tells the class.
+    """
+    if probability_blob(net) is not None or len(net.outputs) != 1:
+        return None
+    (name,) = net.outputs
+    writer = next((each for each in net.layers if name in each.tops), None)
+    dims = net.blobs[name].shape
+    if writer is None or not writer.nodes or len(dims) < 2 or dims[1] < 2:
+        return None
+    scores = net.graph.nodes[writer.nodes[-1]].op_type in _SCORE_OPS
+    floats = net.graph.types.get(net.blobs[name].value) in _FLOATS
+    return name if scores and floats and np.prod(dims[2:], dtype=np.int64) == 1 else None
 
 
 def read_labels(path: Path) -> list[str]:

@@ -172,6 +172,20 @@ class Blob:
         if tuple(shape) != self._shape:
             self.reshape(*shape)
 
+    @property
+    def gradient(self) -> Array:
+        """The diff in the blob's shape, to be read only."""
+        if self._diff.array.size < self.count:
+            return np.zeros(self._shape, np.float32)
+        return self._diff.array.reshape(-1)[: self.count].reshape(self._shape)
+
+    def put_diff(self, values: NDArray[Any]) -> None:
+        """Write the gradient; whoever holds the diff sees it."""
+        array = np.asarray(values, np.float32, order="C")
+        if self._diff.array.size < self.count:
+            self._diff = Memory(np.zeros(self.count, np.float32))
+        self._diff.write(array)
+
     def clear_diff(self) -> None:
         """Set the gradient to zero; whoever holds it sees that."""
         self._diff.array[...] = 0

@@ -30,10 +30,12 @@ class Definition:
     Attributes:
         name: the net's name.
         layers: LayerParameter messages, in order.
+        force_backward: whether gradients go everywhere they can, also where nothing is learned.
     """
 
     name: str
     layers: list[Message]
+    force_backward: bool = False
 
     @property
     def layer_names(self) -> list[str]:
@@ -168,4 +170,4 @@ def read(path: object, phase: int, level: int, stages: Sequence[str]) -> Definit
     layers = kept(root.layer, State(PHASES[phase], level, (*root.state.stage, *stages)))
     if not layers:
         raise ReadError(f"{file.name}: no layers for the {PHASES[phase]} phase in it")
-    return Definition(printable(root.name or file.path.stem), layers)
+    return Definition(printable(root.name or file.path.stem), layers, bool(root.force_backward))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope import inputs
+from layerscope import media
 from layerscope.pycaffe.definition import missing_file
 from layerscope.pycaffe.errors import CaffeValueError
 from layerscope.pycaffe.proto import caffe_pb2
@@ -125,7 +125,7 @@ def load_image(filename: str | PathLike[str], color: bool = True) -> NDArray[np.
     path = Path(filename)
     if not path.exists():
         raise missing_file(path)
-    pixels = np.asarray(inputs.load_image(path, upright=False)) / 255.0
+    pixels = np.asarray(media.load_image(path, upright=False)) / 255.0
     if not color:
         gray = (pixels == pixels[..., :1]).all()
         pixels = pixels[..., :1] if gray else (pixels @ _LUMINANCE)[..., None]

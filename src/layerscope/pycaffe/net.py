@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from os import PathLike
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from layerscope.errors import UnknownNameError
 from layerscope.pycaffe import mode, storage
 from layerscope.pycaffe.blob import Array, Blob
 from layerscope.pycaffe.definition import open_file, read
-from layerscope.pycaffe.errors import CaffeError, CaffeValueError, NotYetError
+from layerscope.pycaffe.errors import CaffeError, CaffeValueError
 from layerscope.pycaffe.outline import Layer, Outline
 from layerscope.pycaffe.params import Params
 from layerscope.pycaffe.program import Program
+from layerscope.pycaffe.propagation import flows
+from layerscope.pycaffe.reverse import Reverse
 from layerscope.pycaffe.sources import Sources, constant
 from layerscope.readers.caffe.build import NetBuilder
 from layerscope.readers.caffe.fillers import filled
@@ -101,7 +104,11 @@ class Net(Outline):
         names = self._definition.blob_names
         self._blobs = OrderedDict((name, Blob(shapes.get(name, (0,)))) for name in names)
         self._sources = Sources(self._definition.layers, self._blobs)
+        for name, weight in self.blob_loss_weights.items():
+            if weight:  # a loss begins with its weight as its gradient (layer.hpp)
+                self._blobs[name].put_diff(np.full(self._blobs[name].shape, weight, np.float32))
         self._programs: list[tuple[int, int, Program]] = []
+        self._reverses: list[tuple[int, int, Reverse]] = []
         self._layers = [
             Layer(each.type, self._params.layers.get(each.name, []))
             for each in self._definition.layers
@@ -134,16 +141,19 @@ class Net(Outline):
         first = 0 if start is None else self._definition.index(start)
         last = len(self._layers) - 1 if end is None else self._definition.index(end)
         wanted = [*(self.outputs if end is None else self.top_names[end]), *(blobs or ())]
-        unknown = [name for name in wanted if name not in self._blobs]
+        self._check_blobs(wanted)
+        if kwargs:
+            self._feed(kwargs)
+        self._forward(first, last)
+        return {name: self._blobs[name].data for name in dict.fromkeys(wanted)}
+
+    def _check_blobs(self, names: Sequence[str]) -> None:
+        unknown = [name for name in names if name not in self._blobs]
         if unknown:
             hint = nearest_hint(str(unknown[0]), self._blobs)
             raise UnknownNameError(
                 f"blob {quoted(unknown[0])} is not in net {quoted(self.name)}{hint}"
             )
-        if kwargs:
-            self._feed(kwargs)
-        self._forward(first, last)
-        return {name: self._blobs[name].data for name in dict.fromkeys(wanted)}
 
     def _feed(self, arrays: dict[str, NDArray[Any]]) -> None:
         if set(arrays) != set(self.inputs):
@@ -179,8 +189,7 @@ class Net(Outline):
 
     def _program(self, first: int, last: int) -> Program:
         """What runs these layers for the present shapes and params; the last ones are kept."""
-        if self._params.changed():
-            self._programs.clear()
+        self._forget_if_changed()
         shapes = {name: tuple(blob.shape) for name, blob in self._blobs.items()}
         for i, (*part, program) in enumerate(self._programs):
             if part == [first, last] and program.fits(shapes):
@@ -189,6 +198,11 @@ class Net(Outline):
         program = Program(self._definition, first, last, shapes, self._params.weights(self.name))
         self._programs = [*self._programs[1 - KEPT_PROGRAMS :], (first, last, program)]
         return program
+
+    def _forget_if_changed(self) -> None:
+        if self._params.changed():
+            self._programs.clear()
+            self._reverses.clear()
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the shapes of the inputs.
@@ -247,21 +261,120 @@ class Net(Outline):
 
     # --- gradients ---
 
-    def backward(self, *_: Any, **__: Any) -> NoReturn:
-        """Not there yet.
+    def backward(
+        self,
+        diffs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **kwargs: NDArray[Any],
+    ) -> Arrays:
+        """Run the layers from `start` back to `end`, both included, on data and diffs as they are.
+
+        The diffs of blobs are overwritten, those of params added to.  As in Caffe, gradients go
+        only where something is learned under a loss, unless the definition says
+        `force_backward: true`.
+
+        Args:
+            diffs: blobs whose diffs to return beside the inputs' (or beside the bottoms' of `end`).
+            start: the layer to begin with, the last one when left out; the diffs of its tops are
+                read.
+            end: the layer to stop at; the first one when left out.
+            kwargs: output name to diff, one for each output of the net.
+
+        Returns:
+            Name to diff; the arrays are the blobs' own, and the next run writes into them.
 
         Raises:
-            NotYetError: always.
+            CaffeValueError: a layer is not known, or the diffs do not fit.
+            UnknownNameError: a blob is not known.
+            UnsupportedError: a layer has no gradient.
         """
-        raise NotYetError("backward: gradients are not computed yet; forward is")
+        last = len(self._layers) - 1 if start is None else self._definition.index(start)
+        first = 0 if end is None else self._definition.index(end)
+        wanted = [*(self.inputs if end is None else self.bottom_names[end]), *(diffs or ())]
+        self._check_blobs(wanted)
+        if kwargs:
+            self._seed(kwargs)
+        self._backward(last, first)
+        return {name: self._blobs[name].diff for name in dict.fromkeys(wanted)}
 
-    def forward_backward_all(self, *_: Any, **__: Any) -> NoReturn:
-        """Not there yet.
+    def _seed(self, arrays: dict[str, NDArray[Any]]) -> None:
+        if set(arrays) != set(self.outputs):
+            raise CaffeValueError(
+                f"diffs for {', '.join(map(printable, arrays))}; the net's outputs are"
+                f" {', '.join(map(printable, self.outputs)) or 'none'}, and each needs one"
+            )
+        for name, array in arrays.items():
+            blob = self._blobs[name]
+            if np.ndim(array) != len(blob.shape) or (blob.shape and len(array) != blob.shape[0]):
+                raise CaffeValueError(
+                    f"diff of {quoted(name)}: {shape(np.shape(array))} for a blob of"
+                    f" {shape(blob.shape)}"
+                )
+            blob.diff[...] = array
 
-        Raises:
-            NotYetError: always.
+    def _backward(self, start: int, end: int) -> None:
+        """Run the layers at the positions `start` down to `end` backward."""
+        if start < end:
+            return
+        reverse = self._reverse(end, start)
+        data = {name: blob.numbers() for name, blob in self._blobs.items()}
+        seeds = {name: self._blobs[name].gradient for name in reverse.seeded}
+        blobs, params = reverse.run(data, seeds)
+        for name, array in blobs.items():
+            self._blobs[name].put_diff(array)
+        for (layer, index), array in params.items():
+            blob = self._params.layers[layer][index]
+            blob.put_diff(blob.gradient + array.reshape(blob.shape))
+
+    def _reverse(self, first: int, last: int) -> Reverse:
+        """What runs these layers backward for the present shapes and params."""
+        self._forget_if_changed()
+        shapes = {name: tuple(blob.shape) for name, blob in self._blobs.items()}
+        for *part, reverse in self._reverses:
+            if part == [first, last] and all(shapes[n] == d for n, d in reverse.fed.items()):
+                return reverse
+        weights = self._params.weights(self.name)
+        program = Program(self._definition, first, last, shapes, weights)
+        counts = {name: len(blobs) for name, blobs in self._params.layers.items()}
+        reverse = Reverse(
+            program,
+            self._definition.layers[first : last + 1],
+            flows(self._definition, counts)[first : last + 1],
+        )
+        self._reverses = [*self._reverses[1 - KEPT_PROGRAMS :], (first, last, reverse)]
+        return reverse
+
+    def forward_backward_all(
+        self,
+        blobs: Sequence[str] | None = None,
+        diffs: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Arrays, Arrays]:
+        """Run any number of images forward and backward, a batch at a time.
+
+        Args:
+            blobs: blobs to return beside the outputs.
+            diffs: blobs whose diffs to return beside the inputs'.
+            kwargs: input name to array, and output name to diff; all of one length.
+
+        Returns:
+            Name to array, and name to diff, one entry for each that was given.
         """
-        self.backward()
+        arrays: dict[str, list[Array]] = {n: [] for n in [*self.outputs, *(blobs or ())]}
+        slopes: dict[str, list[Array]] = {n: [] for n in [*self.inputs, *(diffs or ())]}
+        tops = {n: kwargs[n] for n in self.outputs if n in kwargs}
+        forth = self._batch({n: kwargs[n] for n in self.inputs if n in kwargs})
+        for fed, put in zip_longest(forth, self._batch(tops) if tops else (), fillvalue=None):
+            for name, array in self.forward(blobs=blobs, **(fed or {})).items():
+                arrays[name].extend(array.copy())
+            for name, array in self.backward(diffs=diffs, **(put or {})).items():
+                slopes[name].extend(array.copy())
+        number = len(next(iter(kwargs.values())))
+        return (
+            {name: np.asarray(each[:number]) for name, each in arrays.items()},
+            {name: np.asarray(each[:number]) for name, each in slopes.items()},
+        )
 
     def clear_param_diffs(self) -> None:
         """Set the gradients of all params to zero."""

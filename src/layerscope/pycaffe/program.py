@@ -25,6 +25,7 @@ class Program:
     Attributes:
         fed: the blobs that it must be given, with the shapes it was built for.
         shapes: every blob that it writes, with its shape.
+        net: those layers as a net of their own.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Program:
         self.fed = {name: given[name] for name in names}
         builder = NetBuilder(with_inputs(self.fed, layers), weights)
         builder.build()
-        self._net = Net(
+        self.net = Net(
             name=definition.name,
             format="caffe",
             layers=tuple(builder.layers),
@@ -61,7 +62,7 @@ class Program:
         now = {name: given[name] for name in self.fed}
         if now == self.fed:
             return True
-        if not self._net.graph.free_batch or not all(now.values()):
+        if not self.net.graph.free_batch or not all(now.values()):
             return False
         pairs = [(now[name], dims) for name, dims in self.fed.items()]
         rates = {(new[0] * pairs[0][1][0], old[0] * pairs[0][0][0]) for new, old in pairs if old}
@@ -71,16 +72,16 @@ class Program:
 
     @cached_property
     def _computed(self) -> list[str]:
-        known = {*self._net.graph.tensors, *self._net.inputs}
+        known = {*self.net.graph.tensors, *self.net.inputs}
         return [value for value in dict.fromkeys(self._values.values()) if value not in known]
 
     @cached_property
     def _session(self) -> Session:
-        return Session(self._net, self._computed)
+        return Session(self.net, self._computed)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every blob that the layers write; each array belongs to its blob alone."""
-        known: dict[str, Any] = {**self._net.graph.tensors, **feeds}
+        known: dict[str, Any] = {**self.net.graph.tensors, **feeds}
         if self._computed:
             known.update(zip(self._computed, self._session.run(feeds), strict=True))
         found: dict[str, NDArray[Any]] = {}

@@ -130,6 +130,15 @@ class GraphBuilder:
         self.nodes.append(node)
         return list(node.output)
 
+    def remark(self, value: str, words: str) -> str:
+        """Say in the last node, which gives `value`, how its gradient is taken.
+
+        The words are those of the engine's `MARKERS`.
+        """
+        assert self.nodes[-1].output[0] == value
+        self.nodes[-1].doc_string = words
+        return value
+
     def selection(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node that keeps some rows of its first input; how many, only a run tells.
 

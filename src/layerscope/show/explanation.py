@@ -380,7 +380,10 @@ def explain(
     Raises:
         UnknownNameError: there is no such blob.
         UsageError: there is no such unit, or the run did not keep what it is made from.
+        UnsupportedError: the unit is of a layer that cannot be computed.
     """
-    blobs = inputs if isinstance(inputs, Blobs) else net.run(inputs)
+    from layerscope.engine import run  # the runtime is loaded when it is needed
+
+    blobs = inputs if isinstance(inputs, Blobs) else run(net, inputs, partly=True)
     explainer = Explainer(net, blobs)
     return Explanation(explainer, explainer.follow(unit, max(1, depth), image))

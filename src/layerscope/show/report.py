@@ -41,7 +41,7 @@ def report(
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Run a net and write every layer onto one page.
+    """Run a net and write every layer onto one page; of what cannot be computed, the reason.
 
     Args:
         net: the net.
@@ -57,7 +57,11 @@ def report(
     Raises:
         LayerscopeError: what `Net.run` raises; SystemFaultError when the page cannot be written.
     """
-    blobs = inputs if isinstance(inputs, Blobs) else net.run(inputs, allow_missing=allow_missing)
+    blobs = inputs
+    if not isinstance(inputs, Blobs):
+        from layerscope.engine import run  # the runtime is loaded when it is needed
+
+        blobs = run(net, inputs, allow_missing=allow_missing, partly=True)
     target = Path(path)
     page = _page(net, blobs, list(labels or []), progress)
     write_file(target, page.encode("utf-8", "backslashreplace"))

@@ -49,22 +49,33 @@ def tables_text(found: Tables) -> str:
             " ".join(shape(each) for each in r.shapes),
             f"{r.weights:,}",
             size(r.bytes),
-            count(r.multiply_adds),
+            count(r.multiply_adds) if found.activations else "",
             r.sharing,
         )
         for r in found.params
     ]
-    heads = ("layer", "shapes", "weights", "memory", "multiply-adds", "")
+    costs = "multiply-adds" if found.activations else ""  # weights without a net cost nothing
+    heads = ("layer", "shapes", "weights", "memory", costs, "")
     parts.append(aligned([heads, *rows], right=(2, 3, 4)) if rows else "  none")
     totals = found.totals
+    weights = f"total: {totals.weights:,} weights ({size(totals.weight_bytes)})"
+    if not found.activations:
+        return "\n".join([*parts, "", weights])
     parts += [
         "",
-        f"total: {totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        f" {count(totals.multiply_adds)} multiply-adds"
+        f"{weights}, {count(totals.multiply_adds)} multiply-adds"
         f"{' and' if found.for_batch else ','} {size(totals.activation_bytes)} of activations"
         f"{found.for_batch}",
     ]
     return "\n".join(parts)
+
+
+def scores_text(guesses: Sequence[Guess]) -> str:
+    """The classes of the largest scores, a line each: numbers, as they are no probabilities."""
+    rows = [
+        (f"{g.value:.4g}", str(g.index), printable(g.label or "(no label)", 80)) for g in guesses
+    ]
+    return aligned(rows, right=(0, 1))
 
 
 def _first_names(names: Sequence[str], room: int) -> str:

@@ -153,7 +153,7 @@ def uploaded(content: bytes) -> Any:
             return found
         except (ValueError, OSError, EOFError) as error:
             raise ReadError(f"the upload is no array of numbers: {printable(error)}") from None
-    from layerscope.inputs import decode_image
+    from layerscope.media import decode_image
 
     return decode_image(content, "the upload")
 

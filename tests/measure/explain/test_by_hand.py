@@ -233,6 +233,36 @@ def test_a_larger_batch_than_that_of_the_file(small: tuple[Path, Path]) -> None:
     assert "fc2:4 (image 4)" in str(found)
 
 
+def test_a_net_whose_labels_are_not_fed(tmp_path: Path) -> None:
+    """One image where the file states two, and a loss that would want two labels."""
+    text = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+        inner_product_param { num_output: 2 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+        layer { name: "acc" type: "Accuracy" bottom: "fc" bottom: "label" top: "acc" }"""
+    weights = np.float32([[1, 2, 3], [4, 5, 6]])
+    arrays = {"fc": [weights, np.float32([0.5, 0.25])]}
+    net = net_of(tmp_path, (2, 3, 1, 1), text, arrays, more={"label": (2,)})
+    one = np.float32([1, -2, 1]).reshape(1, 3, 1, 1)
+    found = Explainer(net, net.run(one)).explain("fc:1")
+    assert found.recomputed == found.value == 4 - 10 + 6 + 0.25
+    both = net.run({"x": np.repeat(one, 2, 0), "label": np.float32([0, 0])})
+    assert Explainer(net, both).explain("loss").value == pytest.approx(np.log(1 + np.exp(-0.25)))
+
+
+def test_counts_are_written_out(tmp_path: Path) -> None:
+    """100,352 numbers are not 1.0035e+05."""
+    text = """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc"
+        inner_product_param { num_output: 1 bias_term: false } }
+        layer { name: "r" type: "Reduction" bottom: "x" top: "r" }"""
+    weights = np.full((1, 2 * 224 * 224), 0.5, np.float32)
+    net = net_of(tmp_path, (1, 2, 224, 224), text, {"fc": [weights]})
+    blobs = net.run(np.ones((1, 2, 224, 224), np.float32))
+    explainer = Explainer(net, blobs)
+    assert explainer.explain("fc:0").steps[0].formula == "sum of 100,352 products"
+    assert "sum of 100,352 numbers" in str(ls.explain(net, blobs, "r"))
+    assert net.layer("fc").summary == "1 output from 100,352 inputs"
+
+
 def test_what_a_run_did_not_keep(small: tuple[Path, Path]) -> None:
     net = ls.open(*small)
     blobs = net.run(np.zeros((1, 3, 9, 7), np.float32), ["prob"])

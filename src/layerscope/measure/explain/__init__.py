@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from layerscope.measure.explain.derivation import Derivation, Explainer, explain
 from layerscope.measure.explain.step import Operand, Step, Window
-from layerscope.measure.explain.unit import Unit, parse_unit
+from layerscope.units import Unit, parse_unit
 
 __all__ = [
     "Derivation", "Explainer", "Operand", "Step", "Unit", "Window", "explain", "parse_unit",

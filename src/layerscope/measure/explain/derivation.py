@@ -20,10 +20,10 @@ from layerscope.measure.explain import (  # the rules enter themselves
 )
 from layerscope.measure.explain.registry import NoArithmeticError, Reading, Terms
 from layerscope.measure.explain.step import Operand, Step, filled, largest
-from layerscope.measure.explain.unit import Unit, parse_unit
 from layerscope.measure.explain.values import Values
 from layerscope.net import Layer, Net
 from layerscope.text import printable, quoted
+from layerscope.units import Unit, parse_unit
 
 RULES = (elementwise, moves, products, reductions, resampling, windows)
 MOST_STEPS = 64
@@ -325,7 +325,12 @@ class Explainer:
 
 
 def _as_run(net: Net, blobs: Blobs) -> Net:
-    """The net with the weights of the run; at its shapes, where the graph depends on them."""
+    """The net with the weights of the run; at its shapes, where the graph depends on them.
+
+    Labels that were not fed are left out, and with them the losses, as `net.run` does.
+    """
+    unfed = [name for name in net.optional if blobs.fed and name not in blobs.fed]
+    net = net.without(*unfed) if unfed else net
     if not net.graph.free_batch:
         fed = {name: blobs.fed[name].array.shape for name in net.inputs if name in blobs.fed}
         if any(dims != net.graph.shapes[name] for name, dims in fed.items()):

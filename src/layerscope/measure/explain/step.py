@@ -204,9 +204,14 @@ def _picked(terms: Terms, positions: NDArray[np.int64], source: str, weight: str
 def filled(reading: Reading, operands: tuple[Operand, ...]) -> tuple[str, dict[str, float]]:
     """The formula with its numbers, and the numbers by name."""
     numbers = {name: float(np.ravel(value)[0]) for name, value in reading.numbers.items()}
+    counts = {
+        name for name, value in reading.numbers.items() if np.asarray(value).dtype.kind == "i"
+    }
     found = {role.role: role.value for role in reversed(operands)}
     words = {
-        name: number(value, 8 if 0 < abs(value - 1) < 1e-3 else 5)  # 1.000011 is not 1
+        name: f"{int(value):,}"
+        if name in counts
+        else number(value, 8 if 0 < abs(value - 1) < 1e-3 else 5)  # 1.000011 is not 1
         for name, value in {**found, **numbers}.items()
     }
     return reading.formula.format_map(words).replace("+ -", "- ").replace("- -", "+ "), numbers

@@ -24,7 +24,7 @@ from layerscope.measure.explain.registry import (
     Reading,
     find_rule,
 )
-from layerscope.net import Graph, Net
+from layerscope.net import Graph, Net, values_read
 
 DEEP = 24  # nested calls; what is deeper is computed from its beginning instead
 MOST_NUMBERS = 1 << 26  # of one value that is computed here
@@ -81,7 +81,7 @@ class Values:
         found &= self.producers.keys()
         for node in self._net.graph.nodes:
             if node.op_type not in POINTWISE:
-                found.difference_update(node.input)
+                found.difference_update(values_read(node))
         return found
 
     def attributes(self, node: onnx.NodeProto) -> Mapping[str, Any]:
@@ -107,7 +107,7 @@ class Values:
         """The values that a run did not keep and whose size only a run tells."""
         found: set[str] = set()
         for node in self._net.graph.nodes:
-            if node.op_type in UNSIZED or not found.isdisjoint(node.input):
+            if node.op_type in UNSIZED or not found.isdisjoint(values_read(node)):
                 found |= set(node.output) - self.known.keys()
         return frozenset(found)
 
@@ -233,7 +233,7 @@ class Values:
                 continue
             needed.add(name)
             node = self._net.graph.nodes[self.producers[name][0]]
-            waiting += [each for each in node.input if each]
+            waiting += values_read(node)
         needed.discard(value)
         depth, self._depth = self._depth, 0
         try:

@@ -10,7 +10,7 @@ from onnx import helper
 
 from layerscope.measure.boxes import Box, broadcast
 from layerscope.measure.places import Places
-from layerscope.net import Graph
+from layerscope.net import Graph, values_read
 
 Found: TypeAlias = Iterable[tuple[int, Box, bool]]
 
@@ -23,15 +23,20 @@ class Rule(Protocol):
         ...
 
 
+def reads(node: onnx.NodeProto) -> list[str]:
+    """The inputs of a node, in their places, and behind them what graphs inside it read."""
+    return [*node.input, *(name for name in values_read(node) if name not in node.input)]
+
+
 class Step:
     """A node with its shapes and constants at hand."""
 
     def __init__(self, node: onnx.NodeProto, graph: Graph, alive: Collection[str]):
         self.kind = node.op_type
         self.graph = graph
-        self.inputs = list(node.input)
-        self.alive = [i for i, name in enumerate(node.input) if name in alive]
-        self.dims = [graph.shapes.get(name, ()) for name in node.input]
+        self.inputs = reads(node)
+        self.alive = [i for i, name in enumerate(self.inputs) if name in alive]
+        self.dims = [graph.shapes.get(name, ()) for name in self.inputs]
         self.out = [graph.shapes.get(name, ()) for name in node.output]
         self.settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
 

@@ -176,6 +176,7 @@ def preprocessing(layers: Sequence[Message], channels: int) -> Preprocessing:
         channels="gray" if channels == 1 else "BGR",
         mean=() if channels == 1 else IMAGENET_BGR,
         source="Caffe's usual way; the net does not say",
+        stated=False,
     )
     for each in layers:
         if not each.top or each.bottom or not each.has("transform_param"):
@@ -186,6 +187,7 @@ def preprocessing(layers: Sequence[Message], channels: int) -> Preprocessing:
             mean=tuple(float(m) for m in given.mean_value),
             scale=float(given.scale),
             source="the net's transform_param",
+            stated=True,
         )
         if given.has("mean_file"):
             unread = printable(given.mean_file, 60)

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from layerscope.errors import LimitError, ReadError, UnsupportedError, UnsupportedLayerError
 from layerscope.net import Blob, Layer
+from layerscope.readers.caffe.backward import mark_backward
 from layerscope.readers.caffe.labels import label_inputs, label_note
 from layerscope.readers.caffe.message import Message
 from layerscope.readers.caffe.registry import LayerType, find, unknown_type
@@ -91,6 +92,7 @@ class NetBuilder:
                 self._add(message)
             except UnsupportedLayerError as error:
                 self._set_aside(message, str(error))
+        mark_backward(self.layers, self.blobs, self._current, self.g.nodes)
 
     def _add(self, message: Message) -> None:
         """Translate one layer."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.errors import ReadError
-from layerscope.inputs import load_array
+from layerscope.media import load_array
 from layerscope.readers.caffe.weights import blob_shape, blob_values
 from layerscope.readers.caffe.wire import decode
 from layerscope.readers.file import InputFile

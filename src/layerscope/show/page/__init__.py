@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 MODULES = (
     "inflate", "words", "tiles", "settings", "packed", "histogram", "bars", "grid", "zoom",
-    "layers", "keys", "report",
+    "linked", "layers", "keys", "report",
 )  # fmt: skip
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)

@@ -12,10 +12,12 @@ export class Bars {
    * @param {Float32Array} values
    * @param {string} title
    * @param {string[]} names of the values, where they have any
+   * @param {number[]} [range] that the bars are drawn in; their own where it is left out
    * @param {number} [tall] pixels from top to bottom
    */
-  constructor(stage, readout, values, title, names, tall = BARS_TALL) {
+  constructor(stage, readout, values, title, names, range = [], tall = BARS_TALL) {
     this.tall = tall;
+    this.range = range;
     this.stage = stage;
     this.readout = readout;
     this.values = values;
@@ -23,6 +25,8 @@ export class Bars {
     this.place = -1;
     this.low = this.high = 0;
     this.chosen = -1; // the value that keeps the mark when nothing else has it
+    /** @type {(place: number) => void} what else is to follow the pointer */
+    this.follow = () => {};
     /** @type {(place: number) => void} hears which value is clicked */
     this.picks = () => {};
     this.canvas = document.createElement("canvas");
@@ -43,16 +47,16 @@ export class Bars {
       const x = event.clientX - this.canvas.getBoundingClientRect().left;
       return Math.floor((Math.floor(x / this.wide) * this.values.length) / this.columns);
     };
-    this.canvas.addEventListener("pointermove", (event) => this.tell(under(event)));
-    this.canvas.addEventListener("pointerleave", () => this.tell(this.chosen));
+    this.canvas.addEventListener("pointermove", (event) => this.point(under(event)));
+    this.canvas.addEventListener("pointerleave", () => this.point(this.chosen));
     this.canvas.addEventListener("click", (event) => this.picks(under(event)));
     this.measure();
   }
 
   measure() {
-    const finite = this.values.filter(Number.isFinite);
-    this.low = finite.reduce((a, b) => Math.min(a, b), 0);
-    this.high = finite.reduce((a, b) => Math.max(a, b), 0);
+    const ends = this.range.length ? this.range : [...this.values.filter(Number.isFinite)];
+    this.low = ends.reduce((a, b) => Math.min(a, b), 0);
+    this.high = ends.reduce((a, b) => Math.max(a, b), 0);
   }
 
   /** @param {Float32Array} values the next ones, as many as before */
@@ -105,6 +109,12 @@ export class Bars {
     delete this.canvas.dataset.drawn;
   }
 
+  /** @param {number} place the value to tell here and in what follows; -1 for none */
+  point(place) {
+    this.tell(place);
+    this.follow(this.place);
+  }
+
   /** @param {number} place the value to tell; -1 for none */
   tell(place) {
     const { values, columns, wide, names } = this;
@@ -112,7 +122,8 @@ export class Bars {
     this.mark.hidden = this.place < 0;
     if (this.place < 0) {
       const shared = columns < values.length ? `, ${number(values.length / columns, 3)} to a column` : "";
-      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}`;
+      const ends = values.length ? `, drawn from ${number(this.low, 3)} to ${number(this.high, 3)}` : "";
+      this.readout.textContent = `${values.length.toLocaleString("en")} values${shared}${ends}`;
       return;
     }
     this.mark.style.left = `${Math.floor((this.place * columns) / values.length) * wide}px`;
@@ -125,6 +136,6 @@ export class Bars {
 
   /** @param {number} right @param {number} down */
   move(right, down) {
-    this.tell(Math.max(0, this.place + right + 10 * down));
+    this.point(Math.max(0, this.place + right + 10 * down));
   }
 }

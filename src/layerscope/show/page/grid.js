@@ -7,7 +7,8 @@ import { measured, number } from "./words.js";
 /** @typedef {import("./tiles.js").Tiles} Tiles */
 /** @typedef {import("./tiles.js").Layout} Layout */
 /** @typedef {import("./tiles.js").Palettes} Palettes */
-/** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {{choice: import("./settings.js").Choice}} Settings the reader's, or in part fixed ones */
+/** @typedef {{place: number, y: number, x: number}} Unit a tile by its place, and a value in it */
 
 /**
  * @typedef {object} GridMeta
@@ -49,6 +50,10 @@ export class Grid {
     /** @type {number[]} */
     this.order = [];
     this.sorted = "";
+    /** @type {((sort: import("./tiles.js").Sort) => number[]) | null} another order than that of its own values */
+    this.orderBy = null;
+    /** @type {(unit: Unit | null) => void} what else is to follow the pointer */
+    this.follow = () => {};
     this.place = -1;
     this.chosen = -1; // the tile that keeps the mark when nothing else has it
     this.zoom = 1;
@@ -115,7 +120,7 @@ export class Grid {
     this.visible = true;
     const tiles = (this.tiles ??= this.load());
     const { scale, color, sort } = this.settings.choice;
-    if (this.sorted !== sort) this.order = orderOf(tiles, sort);
+    if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
     this.canvas.width = size.width;
@@ -135,7 +140,7 @@ export class Grid {
     delete this.canvas.dataset.drawn;
   }
 
-  /** @param {{place: number, y: number, x: number} | null} unit what to tell the value of */
+  /** @param {Unit | null} unit what to tell the value of */
   say(unit) {
     const { tiles, meta, layout } = this;
     this.told = unit;
@@ -150,6 +155,12 @@ export class Grid {
     }
     this.readout.textContent = unitWords(tiles, meta, this.order[unit.place], unit.y, unit.x);
     this.tells(this.order[unit.place], unit.y, unit.x);
+  }
+
+  /** @param {Unit | null} unit what to mark and tell the value of */
+  point(unit) {
+    this.markPlace(unit ? unit.place : -1);
+    this.say(unit);
   }
 
   /** @param {number} place which tile of the grid has the mark; -1 for none */
@@ -173,6 +184,7 @@ export class Grid {
     const tile = this.order[this.place];
     const middle = { place: this.place, y: this.meta.height >> 1, x: this.meta.width >> 1 };
     this.say(middle);
+    this.follow(middle);
     this.canvas.setAttribute("aria-label", `${this.meta.title}; ${tileWords(this.meta, tile)}`);
   }
 
@@ -192,13 +204,14 @@ export class Grid {
     };
     this.canvas.addEventListener("pointermove", (event) => {
       const unit = under(event);
-      this.markPlace(unit ? unit.place : -1);
-      this.say(unit);
+      this.point(unit);
+      this.follow(unit);
     });
     this.canvas.addEventListener("pointerleave", () => {
       if (this.chosen >= 0) this.markPlace(this.order.indexOf(this.chosen));
       else if (document.activeElement !== this.canvas) this.markPlace(-1);
       this.say(null);
+      this.follow(null);
     });
     this.canvas.addEventListener("click", (event) => {
       const unit = under(event);

@@ -5,12 +5,14 @@ import { Grid } from "./grid.js";
 import { Histogram } from "./histogram.js";
 import { REPORT_KEYS, keyTable, listenToKeys } from "./keys.js";
 import { Layers } from "./layers.js";
+import { linkViews } from "./linked.js";
 import { bytesOf, textOf, unpack } from "./packed.js";
 import { CONTROLS, Settings } from "./settings.js";
 import { Zoom } from "./zoom.js";
 
 /** @typedef {import("./packed.js").Packed & import("./grid.js").GridMeta} PackedGrid */
-/** @typedef {{kind: "tiles", tiles: PackedGrid} | {kind: "vector", data: string, title: string, names: string[]}} Panel */
+/** @typedef {{group?: number, fixed?: Partial<import("./settings.js").Choice>, range?: number[]}} Together of a comparison */
+/** @typedef {Together & ({kind: "tiles", tiles: PackedGrid} | {kind: "vector", data: string, title: string, names: string[]})} Panel */
 /** @typedef {{low: number, high: number, counts: number[]}} Spread */
 /** @typedef {{palettes: Record<"gray" | "heat" | "diverging", string>, panels: Panel[], spreads: Spread[]}} Index */
 
@@ -29,15 +31,20 @@ function start() {
   const zoom = new Zoom(document.body);
   /** @type {Map<Element, View>} */
   const views = new Map();
+  /** @type {Map<number, (Grid | Bars)[]>} */
+  const groups = new Map();
   for (const stage of queryAll("[data-panel]")) {
     const panel = index.panels[Number(stage.dataset.panel)];
     const readout = stage.parentElement?.querySelector(".readout");
     if (!(readout instanceof HTMLElement)) continue;
+    const own = panel.fixed ? settings.fixed(panel.fixed) : settings;
     const view = panel.kind === "tiles"
-      ? new Grid(stage, readout, panel.tiles, () => unpack(panel.tiles), settings, palettes, (grid, tile) => zoom.show(grid, tile))
-      : new Bars(stage, readout, new Float32Array(bytesOf(panel.data).buffer), panel.title, panel.names);
+      ? new Grid(stage, readout, panel.tiles, () => unpack(panel.tiles), own, palettes, (grid, tile) => zoom.show(grid, tile))
+      : new Bars(stage, readout, new Float32Array(bytesOf(panel.data).buffer), panel.title, panel.names, panel.range);
     views.set(stage, view);
+    if (panel.group !== undefined) groups.set(panel.group, [...(groups.get(panel.group) ?? []), view]);
   }
+  for (const together of groups.values()) linkViews(together);
   for (const box of queryAll("[data-spread]")) {
     const { low, high, counts } = index.spreads[Number(box.dataset.spread)];
     views.set(box, new Histogram(box, low, high, counts, box.dataset.title ?? ""));

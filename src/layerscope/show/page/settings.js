@@ -34,6 +34,16 @@ export class Settings {
     for (const listener of this.listeners) listener();
   }
 
+  /** @param {Partial<Choice>} choice what a grid keeps, whatever the reader chooses @returns {{choice: Choice}} */
+  fixed(choice) {
+    const settings = this;
+    return {
+      get choice() {
+        return { ...settings.choice, ...choice };
+      },
+    };
+  }
+
   /** @param {keyof Choice} name the one whose next value is wanted */
   next(name) {
     const values = this.controls[name][1].map(([value]) => value);

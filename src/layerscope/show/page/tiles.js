@@ -105,14 +105,15 @@ export function summaryOf(tiles, tile) {
  * The tiles in the order in which they are shown; equal ones stay in their own order.
  * @param {Tiles} tiles
  * @param {Sort} sort
+ * @param {boolean} [sizes] whether a value counts by its size, not its sign
  * @returns {number[]}
  */
-export function orderOf(tiles, sort) {
+export function orderOf(tiles, sort, sizes = false) {
   const order = Array.from({ length: tiles.count }, (_, i) => i);
   if (sort === "index") return order;
   const keys = order.map((tile) => {
-    const { mean, high } = summaryOf(tiles, tile);
-    const key = sort === "mean" ? mean : high;
+    const { low, mean, high } = summaryOf(tiles, tile);
+    const key = sizes ? (sort === "mean" ? Math.abs(mean) : Math.max(-low, high)) : sort === "mean" ? mean : high;
     return Number.isNaN(key) ? -Infinity : key;
   });
   return order.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[b] - keys[a]));

@@ -139,7 +139,7 @@ export class Stage {
 
   /** @param {Float32Array} values @param {string} title @param {string[]} names */
   bars(values, title, names) {
-    const bars = new Bars(this.box, this.readout, values, title, names, 220);
+    const bars = new Bars(this.box, this.readout, values, title, names, [], 220);
     bars.picks = (place) => this.hooks.pick(place, 0, 0);
     this.view = bars;
     this.fit();

@@ -247,7 +247,7 @@ export class UnitPanel {
       grid.fit(room, 170);
       grid.draw();
     } else if (panel.kind === "vector") {
-      const bars = new Bars(stage, readout, new Float32Array(bytesOf(data).buffer), found.title, [], 70);
+      const bars = new Bars(stage, readout, new Float32Array(bytesOf(data).buffer), found.title, [], [], 70);
       bars.fit(room);
       bars.draw();
     }

@@ -63,3 +63,14 @@ def test_five_axes_are_refused(tmp_path):
     assert str(caught.value).endswith(
         'layer "l": takes (N, C, H, W), the bottom is (1, 2, 3, 4, 5)'
     )
+
+
+@pytest.mark.parametrize("region", ["ACROSS_CHANNELS", "WITHIN_CHANNEL"])
+def test_lrn_takes_four_axes_as_caffe_does(region, tmp_path):
+    layer = (
+        'layer { name: "l" type: "LRN" bottom: "x" top: "y"'
+        f" lrn_param {{ norm_region: {region} }} }}"
+    )
+    with pytest.raises(ls.errors.ReadError) as caught:
+        net_of(tmp_path, (2, 3, 7), layer)
+    assert str(caught.value).endswith('layer "l": takes (N, C, H, W), the bottom is (2, 3, 7)')

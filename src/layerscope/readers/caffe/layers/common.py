@@ -32,7 +32,7 @@ def inner_product(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
     weights = [layer.weight(shape, p.weight_filler)]
     if p.bias_term:
         weights.append(layer.weight((outputs,), p.bias_filler))
-    layer.summary = f"{count(outputs)} outputs from {count(inputs)} inputs"
+    layer.summary = f"{plural(outputs, 'output')} from {plural(inputs, 'input')}"
     if axis == 0:
         g.free_batch = False  # the batch is part of what is weighed
     if axis == 1:

@@ -35,9 +35,9 @@ def lrn(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
         raise layer.error(f"local_size {size} must be odd", "local_size")
     layer.summary = f"{p.norm_region}, size {size}, alpha {p.alpha:g}, beta {p.beta:g}, k {p.k:g}"
     layer.summary = layer.summary.replace("_", " ").lower()
+    if len(dims) != 4:
+        raise layer.error(f"takes (N, C, H, W), the bottom is {shape(dims)}")
     if p.norm_region == "ACROSS_CHANNELS":
-        if len(dims) != 4:
-            raise layer.error(f"takes (N, C, H, W), the bottom is {shape(dims)}")
         if layer.in_place:
             return _squared_factor(g, layer, x)
         return g.op("LRN", x, size=size, alpha=float(p.alpha), beta=float(p.beta), bias=float(p.k))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import log, prod
 
 import numpy as np
 
@@ -80,13 +80,11 @@ def softmax_loss(g: GraphBuilder, layer: LayerSpec, scores: str, label: str) -> 
         mode = "VALID" if settings.normalize else "BATCH_SIZE"
     _check_mode(layer, mode)
     layer.summary = _words(mode, settings)
-    probabilities = g.op("Softmax", scores, axis=axis)
-    picked = labels.pick(g, probabilities)
-    least = g.constant(_FLT_MIN, "least")
-    losses = g.op("Neg", g.op("Log", g.op("Max", picked, least)))
+    picked = labels.pick(g, g.op("LogSoftmax", scores, axis=axis))
+    losses = g.op("Neg", _at_least(g, picked, log(_FLT_MIN)))
     losses = masked(g, losses, labels.valid)
     loss = total(g, losses, mode, labels.valid, labels.inner)
-    return (loss, probabilities)[: layer.tops]
+    return (loss, g.op("Softmax", scores, axis=axis)) if layer.tops > 1 else (loss,)
 
 
 @layer(
@@ -122,9 +120,7 @@ def infogain_loss(
     _check_mode(layer, settings.normalization)
     labels = read_labels(g, layer, scores, label, axis, settings)
     layer.summary = _words(settings.normalization, settings)
-    probabilities = g.op("Softmax", scores, axis=axis)
-    least = g.constant(LOG_THRESHOLD, "least")
-    logs = g.op("Log", g.op("Max", probabilities, least))
+    logs = _at_least(g, g.op("LogSoftmax", scores, axis=axis), log(LOG_THRESHOLD))
     order = [i for i in range(len(dims)) if i != axis] + [axis]
     rows = g.op("Transpose", logs, perm=order) if order != sorted(order) else logs
     rows = g.reshape(rows, [-1, classes])
@@ -134,7 +130,7 @@ def infogain_loss(
     losses = g.op("Neg", g.op("ReduceSum", g.op("Mul", weights, rows), last, keepdims=0))
     valid = g.reshape(labels.valid, [-1]) if labels.valid else ""
     loss = total(g, masked(g, losses, valid), settings.normalization, valid, labels.inner)
-    return (loss, probabilities)[: layer.tops]
+    return (loss, g.op("Softmax", scores, axis=axis)) if layer.tops > 1 else (loss,)
 
 
 @layer(
@@ -151,7 +147,7 @@ def multinomial_loss(g: GraphBuilder, layer: LayerSpec, probabilities: str, labe
     scores = flat(g, probabilities)
     labels = read_labels(g, layer, scores, label, 1, _no_ignore())
     layer.summary = f"{labels.classes} classes"
-    picked = g.op("Max", labels.pick(g, scores), g.constant(LOG_THRESHOLD, "least"))
+    picked = _at_least(g, labels.pick(g, scores), LOG_THRESHOLD)
     return g.op("Neg", g.op("ReduceMean", g.op("Log", picked), keepdims=0))
 
 
@@ -178,6 +174,11 @@ def hinge_loss(g: GraphBuilder, layer: LayerSpec, scores: str, label: str) -> st
     short = g.op("Relu", g.op("Add", signed, g.constant(1.0, "margin")))
     short = g.op("Mul", short, short) if norm == "L2" else short
     return scaled(g, g.op("ReduceMean", short, keepdims=0), labels.classes)
+
+
+def _at_least(g: GraphBuilder, value: str, least: float) -> str:
+    """The value, but not below `least`; Caffe's backward goes on as if nothing had been cut."""
+    return g.remark(g.op("Max", value, g.constant(least, "least")), "gradient: passes")
 
 
 def _check_mode(layer: LayerSpec, mode: str) -> None:

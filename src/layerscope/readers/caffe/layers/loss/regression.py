@@ -57,11 +57,7 @@ def sigmoid_cross_entropy_loss(g: GraphBuilder, layer: LayerSpec, x: str, target
         raise layer.error(f"normalization: {mode} is not known; {', '.join(MODES)} are")
     layer.summary = f"normalization {mode.lower().replace('_', ' ')}"
     x, target = flat(g, x), flat(g, target)
-    # log(1 + exp(x)) - x t, written so that exp never overflows.
-    over = g.op(
-        "Log", g.op("Add", g.op("Exp", g.op("Neg", g.op("Abs", x))), g.constant(1.0, "one"))
-    )
-    losses = g.op("Sub", g.op("Add", g.op("Relu", x), over), g.op("Mul", x, target))
+    losses = g.op("Sub", g.op("Softplus", x), g.op("Mul", x, target))
     valid = counted(g, g.op("Cast", target, to=INT64), settings)
     return total(g, masked(g, losses, valid), mode, valid, size)
 
@@ -95,7 +91,9 @@ def contrastive_loss(g: GraphBuilder, layer: LayerSpec, x: str, y: str, alike: s
     if p.legacy_version:
         other = g.op("Relu", g.op("Sub", margin, square))
     else:
-        short = g.op("Relu", g.op("Sub", margin, g.op("Sqrt", square)))
+        # Caffe's backward divides by the distance + 1e-4.
+        distance = g.remark(g.op("Sqrt", square), "gradient: offset 0.0001")
+        short = g.op("Relu", g.op("Sub", margin, distance))
         other = g.op("Mul", short, short)
     # Caffe takes the label as a whole number: 0.5 is 0, not alike.
     same = g.op("Cast", g.op("Cast", g.reshape(alike, [-1]), to=INT64), to=BOOL)

@@ -36,10 +36,11 @@ def clip(g: GraphBuilder, layer: LayerSpec, x: str) -> str:
         if not p.has(field):
             raise layer.error(f"{field} is missing; Clip needs min and max")
     layer.summary = f"to {p.min:g} .. {p.max:g}"
-    # Not ONNX's Clip, which keeps NaN, and gives max where min is above it.
+    # Not ONNX's Clip, which keeps NaN, and gives max where min is above it.  At the limits x is
+    # what is taken, so that the gradient is 1 there, as in Caffe.
     low, high = g.constant(float(p.min), "min"), g.constant(float(p.max), "max")
-    below = g.op("Min", x, high)
-    return g.op("Where", g.op("Greater", below, low), below, low)
+    below = g.op("Min", high, x)
+    return g.op("Where", g.op("GreaterOrEqual", below, low), below, low)
 
 
 @layer(

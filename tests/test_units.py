@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import layerscope as ls
-from layerscope.measure.explain import Unit, parse_unit
+from layerscope.units import Unit, parse_unit
 from onelayer import net_of
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layerscope.blobs import Blobs
-from layerscope.errors import UsageError
+from layerscope.errors import UnsupportedError, UsageError
 from layerscope.net import Named, Net
 from layerscope.text import nearest_hint, plural, printable, quoted, shape
 
@@ -58,6 +58,7 @@ def parse_unit(words: str, net: Net, blobs: Blobs, image: int = 0) -> Unit:
     Raises:
         UnknownNameError: there is no such blob; the message has the nearest.
         UsageError: an index is missing, is no number, or out of range; the message says the range.
+        UnsupportedError: the blob is of a layer that cannot be computed; the message says why.
     """
     name, places = _split(words, net)
     dims = np.shape(blobs[name])
@@ -93,6 +94,8 @@ def _split(words: str, net: Net) -> tuple[str, str]:
     name = name if name in net.blobs else aliases.get(name, name)
     if name not in net.blobs and any(layer.name == name for layer in net.layers):
         layer = net.layer(name)
+        if layer.reason:
+            raise UnsupportedError(layer.reason)
         tops = ", ".join(printable(top) for top in layer.tops) or "no blob"
         raise UsageError(f"unit {quoted(words)}: {quoted(name)} is a layer; it writes {tops}")
     known[name]
@@ -102,7 +105,7 @@ def _split(words: str, net: Net) -> tuple[str, str]:
 def _numbers(words: str, places: str) -> tuple[int, ...]:
     parts = [part.strip() for part in places.split(",")] if places.strip() else []
     for part in parts:
-        if not re.fullmatch(r"-?\d{1,12}", part):
+        if not re.fullmatch(r"-?\d{1,99}", part):
             raise UsageError(
                 f"unit {quoted(words)}: {quoted(part)} is no whole number; write it as"
                 f" blob:channel,y,x, or blob:top1 for the largest{nearest_hint(part, ['top1'])}"

@@ -1,0 +1,129 @@
+"""The blobs and params of a net as items to align."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from layerscope.comparison.alignment import Item
+from layerscope.comparison.quantized import codes_of, decoded_weights, settings_of_codes
+from layerscope.net import Blob, Layer, Net
+
+# ONNX ops that one net has where another has their like; an op that is not here is its own family.
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "weighted": ("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger",
+                 "QLinearConv", "QLinearMatMul", "QGemm", "FusedConv", "FusedGemm"),
+    "affine": ("BatchNormalization", "InstanceNormalization", "Mul", "Div"),
+    "sum": ("Add", "Sub", "Sum", "QLinearAdd"),
+    "neuron": ("Relu", "LeakyRelu", "QLinearLeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Sigmoid",
+               "QLinearSigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Softsign", "Gelu",
+               "ThresholdedRelu"),
+    "pooling": ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool",
+                "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceMean", "ReduceMax"),
+    "softmax": ("Softmax", "LogSoftmax", "QLinearSoftmax"),
+    "concat": ("Concat", "QLinearConcat"),
+    "form": ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout",
+             "Cast", "QuantizeLinear", "DequantizeLinear"),
+}  # fmt: skip
+_SIGNED = ("weighted", "affine", "sum")
+FAMILY_OF: dict[str, str] = {op: name for name, ops in _FAMILIES.items() for op in ops}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One param of a net: the item, its layer, and its numbers where it has any."""
+
+    item: Item
+    layer: Layer
+    array: NDArray[Any] | None
+
+
+def blob_items(net: Net) -> list[Item]:
+    """Every blob, in the order of the net, with its shape for a batch of one."""
+    values, again = _families_of_values(net), other_names(net)
+    batch = _batch(net)
+    return [
+        Item(
+            name=blob.name,
+            shape=_for_one(blob.shape, batch),
+            family="again" if blob.name in again else _family(blob, net, values),
+            names=(blob.layer, blob.base),
+        )
+        for blob in net.blobs.values()
+    ]
+
+
+def param_items(net: Net) -> list[Weights]:
+    """Every param that has numbers of its own; shared ones count where they are first.
+
+    Codes of a quantized net are given as the numbers that they mean; their scales and zero points
+    are in that, and no params here.
+    """
+    found, decoded, settings = [], decoded_weights(net), settings_of_codes(net)
+    for layer in net.layers:
+        learned = [param for param in layer.params if param.name not in settings]
+        for number, param in enumerate(learned):
+            if not param.shared_with:
+                names = (f"{layer.name}/{number}",)
+                item = Item(param.name, param.shape, f"param {number}", names)
+                found.append(Weights(item, layer, decoded.get(param.name, param.array)))
+    return found
+
+
+def _families_of_values(net: Net) -> Mapping[str, str]:
+    """For each value the family of the op that writes it; a bias that is added is its weights'."""
+    families: dict[str, str] = {}
+    tensors, codes = net.graph.tensors, codes_of(net)
+    for node in net.graph.nodes:
+        family = FAMILY_OF.get(node.op_type, node.op_type)
+        moving = [name for name in node.input if name and name not in tensors]
+        if node.op_type in ("Add", "Sub") and len(moving) == 1:
+            before = families.get(moving[0], "affine")
+            family = before if before in ("weighted", "affine") else "affine"
+        if node.op_type == "DequantizeLinear" and moving and families.get(moving[0]) == "neuron":
+            family = "neuron"
+        for name in node.output:
+            # Codes that begin at zero hold the ReLU that the quantizer took out of the net.
+            known = codes.get(name)
+            clipped = known is not None and known.clips
+            coding = node.op_type == "QuantizeLinear" and moving
+            before = families.get(moving[0], "") if coding else family
+            families[name] = "neuron" if clipped and before in _SIGNED else family
+    return families
+
+
+def other_names(net: Net) -> frozenset[str]:
+    """The blobs that are others under another name: passed on as they are, or still in codes."""
+    first: dict[str, str] = {}
+    for blob in net.blobs.values():
+        first.setdefault(blob.value, blob.name)
+    decoded = {
+        node.input[0]
+        for node in net.graph.nodes
+        if node.op_type == "DequantizeLinear" and node.input
+    }
+    return frozenset(
+        blob.name
+        for blob in net.blobs.values()
+        if first[blob.value] != blob.name
+        or (blob.value in decoded and blob.value not in net.inputs)
+    )
+
+
+def _family(blob: Blob, net: Net, values: Mapping[str, str]) -> str:
+    """What writes a blob."""
+    return "input" if blob.name in net.inputs else values.get(blob.value, "form")
+
+
+def _batch(net: Net) -> int:
+    first = net.graph.shapes[net.inputs[0]] if net.inputs else ()
+    return first[0] if first else 1
+
+
+def _for_one(dims: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    if dims and batch and dims[0] % batch == 0:
+        return (dims[0] // batch, *dims[1:])
+    return dims

@@ -1,0 +1,90 @@
+"""Params held against params, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from layerscope.comparison.alignment import Pair, align
+from layerscope.comparison.items import Weights, param_items
+from layerscope.comparison.result import (
+    Arrays,
+    Comparison,
+    Row,
+    Rule,
+    alone,
+    checked,
+    side,
+    turned_words,
+)
+from layerscope.comparison.runs import turned
+from layerscope.errors import UsageError
+from layerscope.measure.similarity import similarity
+from layerscope.net import Net
+from layerscope.text import printable
+
+
+def compare_weights(
+    a: Net, b: Net, rule: Rule, match: Mapping[str, str] | None = None
+) -> Comparison:
+    """Hold the params of two nets against each other.
+
+    Raises:
+        UsageError: none can be aligned, or one net has no weights at all.
+    """
+    of_a, of_b = param_items(a), param_items(b)
+    for name, net, params in (("A", a, of_a), ("B", b, of_b)):
+        if params and all(each.array is None for each in params):
+            raise UsageError(f"{name}, net {printable(net.name)}, was opened without weights")
+    items_a, items_b = [each.item for each in of_a], [each.item for each in of_b]
+    found = checked(align(items_a, items_b, match), items_a, items_b, "params")
+    lacking = [p for p in found.pairs if of_a[p.a].array is None or of_b[p.b].array is None]
+    rows = {p: _row(of_a[p.a], of_b[p.b], p, rule) for p in found.pairs if p not in lacking}
+
+    def arrays(_input: int) -> Iterator[tuple[Row, Arrays]]:
+        for pair, row in rows.items():
+            yield row, _arrays(of_a[pair.a], of_b[pair.b])
+
+    return Comparison(
+        kind="weights",
+        a=side(a),
+        b=side(b),
+        rows=tuple(rows.values()),
+        **alone(found, items_a, items_b),
+        not_held=tuple(
+            f"{printable(of_a[p.a].item.name)}: no numbers in"
+            f" {'A' if of_a[p.a].array is None else 'B'}"
+            for p in lacking
+        ),
+        by=rule.by,
+        threshold=rule.threshold,
+        inputs=(),
+        feed="",
+        notes=(),
+        arrays=arrays,
+        pictures=lambda _input: (None, None),
+    )
+
+
+def _arrays(one: Weights, other: Weights) -> Arrays:
+    assert one.array is not None and other.array is not None
+    return one.array, turned(other.array, one.array.shape)
+
+
+def _row(one: Weights, other: Weights, pair: Pair, rule: Rule) -> Row:
+    measures = similarity(*_arrays(one, other))
+    return Row(
+        a=one.item.name,
+        b=other.item.name,
+        shape_a=one.item.shape,
+        shape_b=other.item.shape,
+        layer_a=one.layer.name,
+        layer_b=other.layer.name,
+        type_a=one.layer.type,
+        type_b=other.layer.type,
+        how=pair.how,
+        turned=turned_words(one.item.shape, other.item.shape),
+        worst=measures,
+        overall=measures,
+        input=0,
+        beyond=measures.beyond(rule.threshold, rule.by),
+    )

@@ -1,0 +1,82 @@
+"""Whether a graph hangs together: each value is written once, and before it is read."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from onnx import NodeProto
+
+from layerscope.errors import ReadError
+from layerscope.net import values_read
+from layerscope.text import nearest_hint, quoted
+
+
+def label(node: NodeProto) -> str:
+    """A node as a message names it: its name and op, or its output."""
+    output = next((name for name in node.output if name), "")
+    kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+    return f"node {quoted(node.name or output)} ({kind})"
+
+
+def ordered(
+    nodes: list[NodeProto], given: Iterable[str], outputs: Iterable[str]
+) -> list[NodeProto]:
+    """The nodes in an order in which they can run: the file's own wherever that is one.
+
+    Args:
+        nodes: the nodes of the graph.
+        given: the values that are there from the start: inputs and weights.
+        outputs: the values that the graph gives.
+
+    Raises:
+        ReadError: a value is written twice or by nobody, or nodes wait for each other.
+    """
+    start = dict.fromkeys(given)
+    writers: dict[str, NodeProto] = {}
+    for node in nodes:
+        for name in filter(None, node.output):
+            if name in writers or name in start:
+                other = label(writers[name]) if name in writers else "an input or a weight"
+                raise ReadError(f"value {quoted(name)} is written twice: {other} and {label(node)}")
+            writers[name] = node
+    known = {*start, *writers}
+    reads = [values_read(node) for node in nodes]
+    for node, names in zip(nodes, reads, strict=True):
+        for name in names:
+            if name not in known:
+                raise ReadError(
+                    f"{label(node)} reads {quoted(name)}, which nothing writes"
+                    f"{nearest_hint(name, known)}"
+                )
+    for name in outputs:
+        if name not in known:
+            raise ReadError(
+                f"output {quoted(name)} is written by no node{nearest_hint(name, known)}"
+            )
+    return _sorted(nodes, reads, set(start))
+
+
+def _sorted(nodes: list[NodeProto], reads: list[list[str]], there: set[str]) -> list[NodeProto]:
+    """By what each reads, those that can run first in the order of the file."""
+    waiting: dict[str, list[int]] = {}
+    missing = [0] * len(nodes)
+    for i, names in enumerate(reads):
+        for name in set(names) - there:
+            waiting.setdefault(name, []).append(i)
+            missing[i] += 1
+    found: list[NodeProto] = []
+    ready = [i for i, count in enumerate(missing) if not count]
+    heapq.heapify(ready)
+    while ready:
+        i = heapq.heappop(ready)
+        found.append(nodes[i])
+        for name in nodes[i].output:
+            for reader in waiting.pop(name, ()):
+                missing[reader] -= 1
+                if not missing[reader]:
+                    heapq.heappush(ready, reader)
+    if len(found) < len(nodes):
+        stuck = next(node for i, node in enumerate(nodes) if missing[i])
+        raise ReadError(f"{label(stuck)} waits for itself: the graph runs in a circle")
+    return found

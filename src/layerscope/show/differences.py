@@ -1,0 +1,215 @@
+"""A comparison as lines of text, and as a table for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isinf
+
+import numpy as np
+
+from layerscope.comparison import Comparison
+from layerscope.comparison.result import Row, Side
+from layerscope.measure.similarity import Measure
+from layerscope.show.notebook import escaped
+from layerscope.show.terminal import aligned
+from layerscope.text import plural, printable, times
+
+MEASURE_WORDS: dict[Measure, str] = {
+    "relative": "largest difference / largest value",
+    "absolute": "largest difference",
+    "snr": "signal to noise in dB",
+    "cosine": "cosine similarity",
+}
+HEADS = ("shape", "max |d|", "mean |d|", "relative", "SNR dB", "cosine", "flips")
+MOST_NAMES = 8
+_NAME = 26
+_LINE = 98
+
+
+def comparison_text(found: Comparison) -> str:
+    """Sides, notes, alignment, a row for each pair, and what differs first."""
+    words = [f"A  {side_words(found.a)}", f"B  {side_words(found.b)}", *_fed(found)]
+    words += [f"note: {printable(note, 500)}" for note in found.notes]
+    lines = [line for each in (*words, "", alignment_words(found)) for line in _folded(each)]
+    return "\n".join([*lines, "", _table(found), "", *_folded(verdict(found))])
+
+
+def side_words(side: Side) -> str:
+    """`deploy.prototxt + a.caffemodel (CaffeNet, caffe, 23 layers)`."""
+    files = " + ".join(printable(file, 60) for file in side.files)
+    what = f"{side.format}, {plural(side.layers, 'layer')}"
+    name = printable(side.net, 60)
+    return f"{files} ({name}, {what})" if files else f"{name} ({what})"
+
+
+def _fed(found: Comparison) -> Iterator[str]:
+    for entry in found.inputs[:MOST_NAMES]:
+        if entry.fed_a == entry.fed_b:
+            yield f"input {entry.name}: {entry.fed_a}"
+        else:
+            yield f"input {entry.name}"
+            yield f"  A  {entry.fed_a}"
+            yield f"  B  {entry.fed_b}"
+    if len(found.inputs) > MOST_NAMES:
+        yield f"and {plural(len(found.inputs) - MOST_NAMES, 'input')} more"
+
+
+def alignment_words(found: Comparison) -> str:
+    """`12 of 14 blobs aligned (10 by name, 2 by order); only in A: ...; only in B: ...`."""
+    of_a, of_b = found.total
+    noun = "blobs" if found.kind == "blobs" else "params"
+    aligned_ = len(found.rows) + len(found.not_held)
+    total = f"{of_a}" if of_a == of_b else f"{of_a} and {of_b}"
+    how = ", ".join(
+        f"{count} by {way}"
+        for way in ("name", "like name", "order", "map")
+        if (count := sum(row.how == way for row in found.rows))
+    )
+    words = f"{aligned_} of {total} {noun} aligned ({how or 'none can be held'})"
+    for side, names in (("A", found.only_a), ("B", found.only_b)):
+        if names:
+            words += f"; only in {side}: {_listed(names)}"
+    for side, names in (("A", found.again_a), ("B", found.again_b)):
+        if names:
+            words += f"; other names in {side} of blobs above: {_listed(names)}"
+    for many, what in ((found.unlike, "not alike"), (found.not_held, "not held")):
+        if many:
+            words += f"; {what}: {_listed(many)}"
+    return words
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name, 60) for name in names[:MOST_NAMES])
+    rest = len(names) - MOST_NAMES
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def verdict(found: Comparison) -> str:
+    """What differs first, or that nothing does."""
+    row, limit = found.first, f"{found.by} {found.threshold:g}"
+    noun = "blob" if found.kind == "blobs" else "param"
+    if row is None:
+        worst = found.worst
+        if worst is None:
+            return f"no {noun} could be held against another"
+        if all(each.worst.equal for each in found.rows):
+            return f"no difference: all {len(found.rows)} aligned {noun}s are equal"
+        return (
+            f"none of {plural(len(found.rows), noun)} is beyond {limit};"
+            f" the worst is {printable(worst.a, 60)}: {value_words(worst, found.by)}"
+        )
+    before = found.rows.index(row)
+    layer = f"layer {printable(row.layer_a, 60)}, {printable(row.type_a, 40)}"
+    words = f"first that differs: {printable(row.a, 60)} ({layer}):"
+    words += f" {value_words(row, found.by)}, the limit is {limit}"
+    beyond = sum(each.beyond for each in found.rows)
+    words += f"; {before} before it within the limit, {beyond} of {len(found.rows)} beyond"
+    return words
+
+
+def value_words(row: Row, by: Measure) -> str:
+    """A measure with its name, and where the largest difference is."""
+    measures = row.worst
+    if measures.apart:
+        return f"NaN or infinite in one and not in the other at {plural(measures.apart, 'place')}"
+    value = measures.value(by)
+    words = f"{by} {decibels(value) + ' dB' if by == 'snr' else f'{value:.3g}'}"
+    if measures.absolute:
+        place = tuple(int(i) for i in np.unravel_index(measures.place, row.shape_a or (1,)))
+        words += f" (A {measures.at_a:.4g}, B {measures.at_b:.4g} at {place})"
+    return words
+
+
+def decibels(value: float) -> str:
+    """`38.2`; equal arrays have no noise."""
+    if isinf(value):
+        return "equal" if value > 0 else "no signal"
+    return f"{value:.1f}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The words of one row below `HEADS`."""
+    found = row.worst
+    return (
+        times(row.shape_a),
+        f"{found.absolute:.3g}",
+        f"{found.mean:.2g}",
+        f"{found.relative:.3g}",
+        decibels(found.snr),
+        f"{found.cosine:.6f}" if found.cosine < 1 else "1",
+        f"{100 * found.flips:.2g} %" if found.flips else "0",
+    )
+
+
+def row_name(row: Row, length: int = _NAME) -> str:
+    """A's name, and B's where it is another."""
+    if row.a == row.b:
+        return printable(row.a, length)
+    half = max(8, (length - 3) // 2)
+    return f"{printable(row.a, half)} = {printable(row.b, half)}"
+
+
+def remarks(row: Row) -> str:
+    """What a row needs beside its numbers: NaN, a transposed B."""
+    found, words = row.worst, []
+    if found.nan_a or found.nan_b:
+        words.append(f"NaN: {found.nan_a:,} in A, {found.nan_b:,} in B")
+    if found.infinite_a or found.infinite_b:
+        words.append(f"infinite: {found.infinite_a:,} in A, {found.infinite_b:,} in B")
+    if row.turned:
+        words.append(row.turned)
+    return "; ".join(words)
+
+
+def _table(found: Comparison) -> str:
+    """The rows; the first that differs has an arrow, the others beyond the limit a dot."""
+    noun = "blob" if found.kind == "blobs" else "param"
+    if not found.rows:
+        return "  none"
+    first = found.first
+    rows: list[tuple[str, ...]] = [("", noun, *HEADS)]
+    for row in found.rows:
+        mark = ">" if row is first else ("·" if row.beyond else "")
+        rows.append((mark, row_name(row), *cells(row)))
+    lines = aligned(rows, right=range(3, len(rows[0])), indent="").split("\n")
+    told = [lines[0]]
+    for row, line in zip(found.rows, lines[1:], strict=True):
+        told.append(line)
+        if remarks(row):
+            told.append(f"     {remarks(row)}")
+    if len(found.inputs) > 1:
+        told.append("")
+        told.append(f"each row is the worst of {len(found.inputs)} inputs; --json has the means")
+    return "\n".join(told)
+
+
+def _folded(words: str) -> list[str]:
+    """A long line as several, cut after a comma or a space."""
+    lines, rest = [], words
+    indent = " " * (len(words) - len(words.lstrip()) + 2)
+    while len(rest) > _LINE:
+        cut = rest.rfind(" ", 40, _LINE)
+        cut = cut if cut > 0 else _LINE
+        lines.append(rest[:cut])
+        rest = indent + rest[cut:].lstrip()
+    return [*lines, rest]
+
+
+def comparison_html(found: Comparison) -> str:
+    """The verdict and the table for a notebook."""
+    head = "".join(
+        f"<th>{word}</th>" for word in ("blob" if found.kind == "blobs" else "param", *HEADS)
+    )
+    body = "".join(_html_row(row, first=row is found.first) for row in found.rows)
+    return (
+        f"<div><strong>{escaped(verdict(found), 600)}</strong>"
+        f"<p>A: {escaped(side_words(found.a), 300)}<br>B: {escaped(side_words(found.b), 300)}<br>"
+        f"{escaped(alignment_words(found), 2000)}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _html_row(row: Row, *, first: bool) -> str:
+    words = [row_name(row, 60), *cells(row)]
+    mark = ' style="font-weight:bold"' if first else ""
+    return f"<tr{mark}>" + "".join(f"<td>{escaped(word)}</td>" for word in words) + "</tr>"
