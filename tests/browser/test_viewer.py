@@ -178,7 +178,7 @@ def test_explains_a_unit(visit: Open, net: ls.Net, blobs: ls.Blobs, unit: Any) -
         f"&y={place[1]}&x={place[2]}" if len(place) == 3 else ""
     )
     page = visit(state)
-    told = until(page, "#why .check", "difference")
+    told = until(page, "#why:not([aria-busy]) .check", "difference")
     engine, again = (float(v) for v in re.findall(r"\)(-?[\d.e-]+)", told)[:2])
     assert engine == pytest.approx(float(blobs[name][(0, *place)]), rel=1e-6)
     assert again == pytest.approx(engine, rel=1e-4)
@@ -187,8 +187,8 @@ def test_explains_a_unit(visit: Open, net: ls.Net, blobs: ls.Blobs, unit: Any) -
 def test_the_products_of_a_unit_add_up(visit: Open, net: ls.Net, blobs: ls.Blobs) -> None:
     """Patch times kernel, by hand."""
     page = visit("blob=conv1%40conv1&tile=12&y=30&x=17")
-    until(page, "#why .check", "difference")
-    sums = [float(v) for v in re.findall(r"adds (-?[\d.e-]+)", text(page, "#why"))]
+    until(page, "#why:not([aria-busy]) .check", "difference")
+    sums = [float(v) for v in re.findall(r"adds (-?[\d.e-]+)", text(page, "#why:not([aria-busy])"))]
     patch = blobs["data"][0, :, 120:131, 68:79].astype(np.float64)
     kernel = np.asarray(net.params["conv1"][0].data[12], np.float64)
     wanted = (patch * kernel).sum(axis=(1, 2))
@@ -207,7 +207,7 @@ def test_steps_back_to_the_pixels(visit: Open) -> None:
     titles = []
     for _ in range(40):
         titles.append(text(page, "#title"))
-        until(page, "#why", "Why this number.*(difference|pixel)")
+        until(page, "#why:not([aria-busy])", "Why this number.*(difference|pixel)")
         if not page.locator("#why .back").count():
             break
         before = page.url
@@ -216,10 +216,11 @@ def test_steps_back_to_the_pixels(visit: Open) -> None:
         while page.url == before:
             assert time.monotonic() < ends, (titles, before, text(page, "#fault"))
             page.wait_for_timeout(20)
-        page.wait_for_timeout(250)
-        until(page, "#why", "Why this number")
+        page.wait_for_timeout(100)
     assert titles[0] == "prob" and titles[-1] == "data", titles
-    assert re.search(r"pixel \(red, green, blue\): \d+, \d+, \d+", text(page, "#why"))
+    assert re.search(
+        r"pixel \(red, green, blue\): \d+, \d+, \d+", text(page, "#why:not([aria-busy])")
+    )
 
 
 def test_arrow_keys_move_the_unit(visit: Open) -> None:
@@ -342,7 +343,7 @@ def test_the_camera(visit: Open) -> None:
     until(page, "#status", "camera: frozen")
     page.wait_for_timeout(400)
     frame = page.get_attribute("body", "data-frame")
-    told = until(page, "#why .check", "difference")
+    told = until(page, "#why:not([aria-busy]) .check", "difference")
     engine = float(re.findall(r"\)(-?[\d.e-]+)", told)[0])
     assert float(text(page, "#unitvalue")) == pytest.approx(engine, rel=1e-6)
     page.wait_for_timeout(400)

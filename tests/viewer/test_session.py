@@ -179,3 +179,15 @@ def test_view_from_a_program() -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
     with pytest.raises(LayerscopeError):
         ls.view(ls.open(DEFINITION), port=0, browser=False)
+
+
+def test_other_inputs_are_fed_as_given(tmp_path: Path) -> None:
+    path = tmp_path / "odd.prototxt"
+    path.write_text(ODD.format(a=3, b=3))
+    given = np.random.default_rng(1).normal(size=(1, 3, 6, 7)).astype(np.float32)
+    session = Session(ls.open(path), demo_images(), (), {"a": given})
+    assert session.main_input == "b"
+    fed = session.feed(session.noise())
+    np.testing.assert_array_equal(session.run(fed, ["sum"])["sum"], given + session.noise())
+    with pytest.raises(UsageError, match='input "c" is not in net'):
+        Session(ls.open(path), demo_images(), (), {"c": given})

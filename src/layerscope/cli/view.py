@@ -74,6 +74,7 @@ def view(
 def _session(
     files: Sequence[str],
     opening: dict[str, Any],
+    inputs: dict[str, str],
     labels: Path | None,
     allow_missing: bool,
     debug: bool,
@@ -85,7 +86,7 @@ def _session(
     from layerscope.viewer.session import Session
 
     rest = [*files]
-    images = [each for each in rest if Path(each).is_dir() or is_input(each)]
+    images = [each for each in rest if Path(each).is_dir() or _is_picture(each)]
     nets = [each for each in rest if each not in images]
     if len(nets) > 2:
         raise UsageError(f"view takes NET [WEIGHTS] and images, {len(nets)} files are no images")
@@ -94,4 +95,11 @@ def _session(
     net = preprocessing(open_net(nets[0], *nets[1:], **opening), **how)
     net = net.filled() if allow_missing else net
     names = find_labels(labels, nets[0], net)
-    return Session(net, image_files(images) if images else demo_images(), names or ())
+    if inputs and not images and set(inputs) >= set(net.inputs) - set(net.optional):
+        images = [inputs.pop(next(iter(inputs)))]  # the one that others may be put in place of
+    return Session(net, image_files(images) if images else demo_images(), names or (), inputs)
+
+
+def _is_picture(path: str) -> bool:
+    """Whether a file is an input; exported programs and .npz arrays are both zip files."""
+    return is_input(path) and Path(path).suffix.lower() not in (".pt", ".pt2", ".pth")

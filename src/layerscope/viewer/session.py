@@ -13,8 +13,8 @@ from layerscope.engine.onnxruntime import fitting_net, missing, session
 from layerscope.errors import UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare
 from layerscope.measure.top import probability_blob
-from layerscope.net import Net
-from layerscope.text import plural, printable
+from layerscope.net import Named, Net
+from layerscope.text import plural, printable, quoted
 from layerscope.viewer.gallery import Exhibit, Gallery
 
 
@@ -27,13 +27,21 @@ class Session:
         net: the net.
         gallery: the images.
         labels: names of the classes.
+        others: what the other inputs of the net are fed with, by name: one source as for `net.run`
+            each; zeros where there is none.
 
     Raises:
-        UsageError: the net has no weights.
+        UsageError: the net has no weights, or no input of a name in `others`.
         UnsupportedError: nothing of it can be computed.
     """
 
-    def __init__(self, net: Net, gallery: Gallery, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        net: Net,
+        gallery: Gallery,
+        labels: Sequence[str] = (),
+        others: Mapping[str, Any] | None = None,
+    ) -> None:
         if net.missing:
             raise UsageError(missing(net))
         if not net.blobs or not net.inputs:
@@ -44,6 +52,9 @@ class Session:
         self.net = fitting_net(net, dims)
         self.gallery = gallery
         self.labels = list(labels)
+        self._others = dict(others or {})
+        for name in self._others:
+            Named(dict.fromkeys(net.inputs), "input", f"net {quoted(net.name)}")[name]
         self.probability = probability_blob(self.net)
         self._dims = dims
         self._values = tuple(
@@ -57,7 +68,8 @@ class Session:
     @property
     def main_input(self) -> str:
         """The input that an image is for: the first that can take one, or the first of all."""
-        return next((n for n, d in self._dims.items() if takes_images(d)), self.required[0])
+        free = {n: d for n, d in self._dims.items() if n not in self._others} or self._dims
+        return next((n for n, d in free.items() if takes_images(d)), next(iter(free)))
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -75,11 +87,18 @@ class Session:
         found = prepare(source, self._dims[main], self.net.preprocessing, main)
         others = [name for name in self.required if name != main]
         words = statement or found.statement
-        if others:
-            words += f"; {plural(len(others), 'other input')} fed with zeros"
-        found = Fed(found.array[:1], found.pictures[:1], words)
-        zeros = {name: Fed(np.zeros(self._dims[name], np.float32), (), "zeros") for name in others}
-        return {name: zeros.get(name, found) for name in self.required}
+        zeros = [name for name in others if name not in self._others]
+        if zeros:
+            words += f"; {plural(len(zeros), 'other input')} fed with zeros"
+        fed = {name: self._other(name) for name in others}
+        fed[main] = Fed(found.array[:1], found.pictures[:1], words)
+        return {name: fed[name] for name in self.required}
+
+    def _other(self, name: str) -> Fed:
+        """What an input is fed with that no image is for."""
+        if name not in self._others:
+            return Fed(np.zeros(self._dims[name], np.float32), (), "zeros")
+        return prepare(self._others[name], self._dims[name], self.net.preprocessing, name)
 
     def accept(self, source: Any) -> Exhibit:
         """Keep an upload in the size of the net, which is small, with how it was made.

@@ -123,8 +123,8 @@ export class Grid {
     if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
-    this.canvas.width = size.width;
-    this.canvas.height = size.height;
+    if (this.canvas.width !== size.width) this.canvas.width = size.width;
+    if (this.canvas.height !== size.height) this.canvas.height = size.height;
     const pixels = paint(tiles, this.order, this.layout, scale, color, this.palettes);
     this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
     this.canvas.dataset.drawn = `${scale} ${color} ${sort}`;

@@ -319,6 +319,7 @@ export function paint(tiles, order, layout, scale, color, palettes) {
  */
 function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
   const { every, times } = layout;
+  if (tiles.planes === 1 && every === 1) return paintCodes(tiles, tile, levels[0], colors, times, pixels, start, stride);
   const area = tiles.height * tiles.width;
   const first = tile * tiles.planes * area;
   /** @param {number} y @param {number} x @param {number} plane @returns {number} rounded level, or -1 */
@@ -343,6 +344,32 @@ function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
       const at = start + line * times * stride + column * times;
       for (let i = 0; i < times; i++) pixels.fill(color, at + i * stride, at + i * stride + times);
     }
+  }
+}
+
+/**
+ * A tile of which every value is drawn, in one plane: each code has its colour.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {Float32Array} levels
+ * @param {Uint32Array} colors
+ * @param {number} times
+ * @param {Uint32Array} pixels
+ * @param {number} start
+ * @param {number} stride
+ */
+function paintCodes(tiles, tile, levels, colors, times, pixels, start, stride) {
+  const { codes, width, height } = tiles;
+  const inks = Uint32Array.from(levels, (level) => colors[level < 0 ? MISSING : Math.floor(level + 0.5)]);
+  let code = tile * width * height;
+  for (let y = 0; y < height; y++) {
+    const line = start + y * times * stride;
+    const end = line + width * times;
+    for (let at = line; at < end; code++) {
+      const ink = inks[codes[code]];
+      for (const next = at + times; at < next; at++) pixels[at] = ink;
+    }
+    for (let more = 1; more < times; more++) pixels.copyWithin(line + more * stride, line, end);
   }
 }
 

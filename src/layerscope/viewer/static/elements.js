@@ -39,6 +39,29 @@ export function press(element, pressed) {
   element.setAttribute("aria-pressed", String(pressed));
 }
 
+/**
+ * What is done at once, but not again before some time is over; the last call is always done.
+ * @template T
+ * @param {(given: T) => void} action
+ * @param {number} pause milliseconds
+ * @returns {(given: T) => void}
+ */
+export function sparing(action, pause) {
+  let last = -Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  return (given) => {
+    clearTimeout(timer);
+    const act = () => {
+      last = performance.now();
+      action(given);
+    };
+    const wait = last + pause - performance.now();
+    if (wait <= 0) act();
+    else timer = setTimeout(act, wait);
+  };
+}
+
 /** @param {[string, string][]} rows @returns {HTMLElement[]} the rows of a list of terms */
 export function terms(rows) {
   return rows.map(([name, words]) => {

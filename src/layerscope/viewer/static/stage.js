@@ -1,6 +1,6 @@
 // The middle: the selected blob as a grid or as bars, or a param; with how its numbers are spread.
 
-import { button, byId, make, press, say, terms } from "./elements.js";
+import { button, byId, make, press, say, sparing, terms } from "./elements.js";
 import { Bars } from "../page/bars.js";
 import { Grid, tileWords } from "../page/grid.js";
 import { Histogram } from "../page/histogram.js";
@@ -21,6 +21,7 @@ import { number } from "../page/words.js";
  *   page: (first: number) => void}} Hooks */
 
 const REGION = 32;
+const SPREAD_PAUSE = 200; // milliseconds; a camera gives more than can be read
 const NARROW_TALL = 520; // where the page scrolls as a whole
 
 /** The middle of the page. */
@@ -47,6 +48,11 @@ export class Stage {
     /** @type {{key: string, width: number, values: Float32Array} | null} */
     this.region = null;
     this.asking = "";
+    const shown = sparing((/** @type {[string, Spread]} */ [form, spread]) => {
+      if (form === this.form) this.drawSpread(spread); // something else may be shown by now
+    }, SPREAD_PAUSE);
+    /** @type {(spread: Spread) => void} */
+    this.spread = (spread) => shown([this.form, spread]);
     new ResizeObserver(() => this.fit()).observe(this.box);
     this.dragToPan();
   }
@@ -172,7 +178,7 @@ export class Stage {
   }
 
   /** @param {Spread} spread */
-  spread(spread) {
+  drawSpread(spread) {
     const box = byId("spread");
     box.replaceChildren();
     new Histogram(box, spread.low, spread.high, spread.counts, "how the numbers of the blob are spread").draw();

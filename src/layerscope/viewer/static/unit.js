@@ -1,6 +1,6 @@
 // The right side: the selected unit, its map, what it sees of the image, its filter, its numbers.
 
-import { byId, drawPixels, make, say } from "./elements.js";
+import { byId, drawPixels, make, say, sparing } from "./elements.js";
 import { spreadTerms } from "./stage.js";
 import { Bars } from "../page/bars.js";
 import { Grid } from "../page/grid.js";
@@ -44,6 +44,7 @@ export class UnitPanel {
     this.spread = null;
     /** @type {{box: number[] | null, wide: number[] | null, size: number[] | null, words: string} | null} */
     this.seen = null;
+    this.spreadSoon = sparing(() => this.drawSpread(), 200);
     this.asking = false;
     this.label = "";
     this.canvas = make("canvas");
@@ -142,7 +143,7 @@ export class UnitPanel {
     this.drawMap();
     this.spread = frame.head.tile ?? null;
     this.fold.hidden = !this.spread;
-    this.drawSpread();
+    this.spreadSoon(null);
     this.value();
   }
 

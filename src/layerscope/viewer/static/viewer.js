@@ -184,6 +184,7 @@ class Viewer {
   /** @param {Frame} frame */
   draw(frame) {
     const { head } = frame;
+    const begun = performance.now();
     const picture = this.camera?.back(head.seen, head.dropped);
     if (head.kind === "fault") return this.fault(head.fault ?? "the run failed");
     if (head.waiting) return;
@@ -197,6 +198,7 @@ class Viewer {
     this.guesses(head.guesses ?? []);
     say(byId("fed"), this.fed);
     this.takePicture(head.image ?? "", picture);
+    this.times.draw = performance.now() - begun;
     this.status();
     if (!this.isLive && this.explained !== this.whyKey()) this.explainSoon();
     document.body.dataset.frame = String(this.frame);
@@ -250,6 +252,7 @@ class Viewer {
     clearTimeout(this.whyTimer);
     if (this.place.tile < 0) return this.why.clear();
     if (this.isLive) return this.why.offer(() => this.freeze());
+    if (this.explained !== this.whyKey()) this.why.wait();
     this.whyTimer = setTimeout(() => this.explain(), WHY_AFTER);
   }
 
@@ -306,8 +309,8 @@ class Viewer {
   }
 
   status() {
-    const { prepare = 0, run = 0, pack = 0 } = this.times;
-    const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms`];
+    const { prepare = 0, run = 0, pack = 0, draw = 0 } = this.times;
+    const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms, draw ${draw.toFixed(1)} ms`];
     const { camera } = this;
     if (camera?.isOn) {
       const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;

@@ -18,22 +18,27 @@ export class Why {
   constructor(follow) {
     this.box = byId("why");
     this.follow = follow;
-    this.key = "";
   }
 
   clear() {
-    this.key = "";
+    this.box.removeAttribute("aria-busy");
     this.box.replaceChildren();
+  }
+
+  /** What is shown is of another unit or frame; it stays until the next one is there. */
+  wait() {
+    this.box.setAttribute("aria-busy", "true");
   }
 
   /** @param {() => void} action what explains this frame */
   offer(action) {
-    this.key = "";
+    this.box.removeAttribute("aria-busy");
     this.box.replaceChildren(make("h3", "", "Why this number"), button("Freeze and explain", action));
   }
 
   /** @param {import("./link.js").Answer} found */
   show(found) {
+    this.box.removeAttribute("aria-busy");
     this.box.replaceChildren(make("h3", "", "Why this number"));
     if (found.fault) return this.box.append(make("p", "reason", found.fault));
     for (const layer of found.layers) this.box.append(make("p", "dim", layer));
