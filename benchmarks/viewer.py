@@ -24,7 +24,7 @@ from layerscope.measure.top import read_labels
 GOALS = {"demo": 25.0, "caffenet": 15.0}
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--use-fake-device-for-media-stream=fps=60", "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=30", "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
 WIDTH, ROW, REST = 1600, 76, 260
 

@@ -38,10 +38,19 @@ _made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
 
 
 class Session:
-    """An ONNX Runtime session for some of a net's values, with the arrays that it points to."""
+    """An ONNX Runtime session for some of a net's values, with the arrays that it points to.
 
-    def __init__(self, net: Net, values: Sequence[str]) -> None:
+    Args:
+        net: the net.
+        values: what can be asked for.
+        spins: whether threads that wait for work keep their processor busy: quicker where nothing
+            else wants it.
+    """
+
+    def __init__(self, net: Net, values: Sequence[str], *, spins: bool = True) -> None:
         options = ort.SessionOptions()
+        if not spins:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As

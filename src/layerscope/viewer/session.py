@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
-from layerscope.engine.onnxruntime import fitting_net, missing, session
+from layerscope.engine.onnxruntime import Session as Runtime
+from layerscope.engine.onnxruntime import fitting_net, missing
 from layerscope.errors import UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare
 from layerscope.measure.top import probability_blob
@@ -57,6 +58,7 @@ class Session:
             Named(dict.fromkeys(net.inputs), "input", f"net {quoted(net.name)}")[name]
         self.probability = probability_blob(self.net)
         self._dims = dims
+        self._runtime: Runtime | None = None
         self._values = tuple(
             dict.fromkeys(
                 blob.value
@@ -126,7 +128,10 @@ class Session:
         values = {self.net.blobs[name].value for name in names}
         wanted = [value for value in self._values if value in values]
         if wanted:
-            found = session(self.net, self._values).run(feeds, wanted)
+            if self._runtime is None:
+                # The browser beside it needs the processors between two frames.
+                self._runtime = Runtime(self.net, self._values, spins=False)
+            found = self._runtime.run(feeds, wanted)
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
 

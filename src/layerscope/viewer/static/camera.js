@@ -31,7 +31,7 @@ export class Camera {
   async start() {
     if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 60 } }, audio: false });
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } }, audio: false });
     } catch (error) {
       return `No camera: ${error instanceof Error ? error.message : error}`;
     }
