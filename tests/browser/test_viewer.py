@@ -109,7 +109,7 @@ def test_every_blob_has_its_thumbnail(visit: Open, net: ls.Net) -> None:
     assert (
         page.locator(".thumb canvas[data-drawn]").count() == page.locator("#list li").count() == 15
     )
-    assert text(page, "#counted") == "15 blobs"
+    assert text(page, "#counted") == "15 blobs, first 8 channels"
 
 
 def test_layers_by_mouse_and_by_key(visit: Open) -> None:

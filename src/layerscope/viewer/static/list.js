@@ -49,7 +49,7 @@ export class List {
       this.blobs.set(row, blob);
       observer.observe(row);
     }
-    say(byId("counted"), `${facts.items.length} blobs`);
+    say(byId("counted"), `${facts.items.length} blobs, first 8 channels`);
   }
 
   /** @param {Item} item @param {(item: Item) => void} choose */

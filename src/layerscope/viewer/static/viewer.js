@@ -4,6 +4,7 @@ import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
 import { button, byId, make, press, say } from "./elements.js";
 import { findBlob, lastWrite } from "./facts.js";
+import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
 import { Link, takeToken } from "./link.js";
@@ -195,7 +196,7 @@ class Viewer {
     this.list.update(frame);
     if (!this.place.param) this.stage.update(frame);
     this.unit.update(frame, head.blob?.first ?? 0);
-    this.guesses(head.guesses ?? []);
+    showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
     say(byId("fed"), this.fed);
     this.takePicture(head.image ?? "", picture);
     this.times.draw = performance.now() - begun;
@@ -216,26 +217,6 @@ class Viewer {
     this.pictured = image;
     const found = await this.link.ask({ ask: "picture", most: 0 });
     if (!found.fault && this.pictured === image) this.unit.setPicture(found.width, found.height, bytesOf(found.rgb));
-  }
-
-  /** @param {import("./frames.js").Guess[]} guesses */
-  guesses(guesses) {
-    const box = byId("guesses");
-    while (box.children.length > guesses.length) box.lastElementChild?.remove();
-    guesses.forEach(({ index, value, label }, i) => {
-      let row = box.children[i];
-      if (!row) {
-        row = make("li");
-        row.append(button("", () => {}), make("span", "share"), make("output"));
-        box.append(row);
-      }
-      const [name, share, told] = /** @type {HTMLElement[]} */ ([...row.children]);
-      say(name, label || `class ${index}`);
-      name.onclick = () => this.goUnit(`${this.facts.probability}:${index}`);
-      share.style.setProperty("--share", `${(100 * Math.max(0, Math.min(1, value))).toFixed(1)}%`);
-      say(told, `${(100 * value).toFixed(1)} %`);
-    });
-    byId("guesses").parentElement?.classList.toggle("none", guesses.length === 0);
   }
 
   get isLive() {
