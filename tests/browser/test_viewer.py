@@ -16,6 +16,8 @@ import layerscope as ls
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
 from layerscope.measure.top import read_labels
 
+pytest_plugins = ["browsing"]
+
 Open = Callable[..., Any]
 CAMERA = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",

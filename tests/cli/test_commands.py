@@ -17,6 +17,8 @@ from layerscope import cli
 from layerscope.demo import DEFINITION, WEIGHTS, images
 from layerscope.readers.caffe.write import write_caffemodel
 
+pytest_plugins = ["commandline"]
+
 CAFFENET = Path(__file__).parent.parent / "nets" / "caffenet.prototxt"
 
 

@@ -19,6 +19,8 @@ import pytest
 
 from layerscope.demo import DEFINITION, WEIGHTS, images
 
+pytest_plugins = ["commandline"]
+
 COMMAND = [sys.executable, "-W", "error", "-m", "layerscope"]
 
 
