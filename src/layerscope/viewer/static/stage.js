@@ -286,7 +286,7 @@ export function spreadTerms(spread) {
   /** @type {[string, string][]} */
   const rows = [["lowest", number(spread.low)], ["highest", number(spread.high)], ["mean", number(spread.mean)]];
   rows.push(["zeros", spread.size ? `${number((100 * spread.zeros) / spread.size, 3)} %` : "none"]);
-  if (spread.channels > 1) rows.push(["dead channels", `${spread.dead} of ${spread.channels}`]);
+  if (spread.channels > 1) rows.push(["dead maps", `${spread.dead} of ${spread.channels}`]);
   if (spread.not_finite) rows.push(["NaN, infinite", spread.not_finite.toLocaleString("en")]);
   return terms(rows);
 }
