@@ -47,10 +47,11 @@ lint: $(VENV)/developer  ## format, lint, types of Python and of the page's modu
 	@$(BIN)/mypy
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; \
 	elif [ "$$CI" = true ]; then echo "lint: npm is not installed" >&2; exit 1; \
-	else echo "lint: npm is not installed: the types of $(PAGE)/*.js are NOT checked"; fi
+	else echo "lint: npm is not installed: the types of the page's modules are NOT checked"; fi
 
 lint-page: $(TSC)
 	@$(TSC) --project $(PAGE)
+	@$(TSC) --project src/layerscope/viewer
 
 $(TSC): Makefile
 	@npm install --no-save --no-audit --no-fund --silent --prefix $(VENV)/page typescript@$(TYPESCRIPT)

@@ -17,7 +17,7 @@ RANKS = {
     "readers": 3, "engine": 3, "demo": 3,
     "measure": 4, "pictures": 4, "conversion": 4, "comparison": 4,
     "show": 5,
-    "pycaffe": 6,
+    "pycaffe": 6, "viewer": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 SAME_RANK_MAY_MEET = {("blobs", "net"), ("net", "blobs"), ("net", "inputs"), ("blobs", "inputs"),

@@ -34,6 +34,7 @@ from layerscope.readers import open_net as open  # the name that people look for
 from layerscope.show.architecture import net_diagram as diagram
 from layerscope.show.explanation import Explanation, explain
 from layerscope.show.report import report
+from layerscope.viewer import view
 
 __version__ = "0.1.0"
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "probabilities",
     "report",
     "vector",
+    "view",
 ]

@@ -33,12 +33,14 @@ def load_image(path: Path, *, upright: bool = True) -> Image.Image:
         ReadError: it is no image, or damaged.
         LimitError: it has more than 50 million pixels.
     """
+    return decode_image(read_bytes(path, "image", MAX_FILE), printable(path.name), upright=upright)
+
+
+def decode_image(content: bytes, shown: str, *, upright: bool = True) -> Image.Image:
+    """An image from the bytes of a file; `shown` is what messages call it.  See `load_image`."""
     import io
 
     from PIL import Image, UnidentifiedImageError
-
-    shown = printable(path.name)
-    content = read_bytes(path, "image", MAX_FILE)
 
     try:
         with warnings.catch_warnings():

@@ -17,27 +17,9 @@ from layerscope import cli
 from layerscope.demo import DEFINITION, WEIGHTS, images
 from layerscope.readers.caffe.write import write_caffemodel
 
+pytest_plugins = ["commandline"]
+
 CAFFENET = Path(__file__).parent.parent / "nets" / "caffenet.prototxt"
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run a command line in an empty folder."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    def call(*words: object) -> Result:
-        code = cli.run([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Result(code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture
@@ -181,9 +163,9 @@ def test_labels_of_another_net(run, small, image) -> None:
     assert asked.code == 2 and "1,000 names, the net 5 classes; give the net's own" in asked.err
 
 
-def test_alone_it_says_what_it_can_do(run) -> None:
-    found = run()
-    assert found.code == 0 and found.out == run("-h").out
+def test_it_says_what_it_can_do(run) -> None:
+    found = run("-h")
+    assert found.code == 0
     lines = [line.strip() for line in found.out.splitlines()]
     assert "layerscope shapes deploy.prototxt weights.caffemodel" in lines
     assert "\b" not in found.out and "\\b" not in found.out
@@ -313,7 +295,9 @@ BAD = [
      'the name ends in ".pdf"; possible: .html, .htm'),
     (lambda f: ["shapes", WEIGHTS], 3, "weights without their definition; give the prototxt too"),
     (lambda f: ["shapes", images()["cat"]], 3, "an image, not a net; the order is NET WEIGHTS"),
-    (lambda f: [DEFINITION], 2, "For a file, say what to do: layerscope shapes "),
+    (lambda f: [DEFINITION], 2, "have no weights"),
+    (lambda f: [f / "none.prototxt"], 2, "none.prototxt: no such file"),
+    (lambda f: ["vew", DEFINITION], 2, "No such command 'vew'"),
     (lambda f: ["report"], 2, "report takes NET [WEIGHTS] [IMAGE], 0 files are given"),
     (lambda f: ["demo", "--image", f / "none.jpg"], 2, "none.jpg: no such file"),
 ]  # fmt: skip

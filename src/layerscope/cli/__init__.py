@@ -19,8 +19,9 @@ from layerscope.cli.layers import layers
 from layerscope.cli.report import report
 from layerscope.cli.shapes import shapes
 from layerscope.cli.show import show
+from layerscope.cli.view import view
 from layerscope.errors import LayerscopeError
-from layerscope.text import one_line, printable
+from layerscope.text import one_line
 
 INTERRUPTED = 130
 OUR_FAULT = 70
@@ -30,6 +31,8 @@ OUR_FAULT = 70
 HELP = """An oscilloscope for convolutional nets: open a trained net and see every layer.
 
 \b
+layerscope                                          the demo net, live in the browser
+layerscope view deploy.prototxt weights.caffemodel  a net of yours; `view` may be left out
 layerscope demo                                     a first look, nothing needed
 layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
@@ -49,7 +52,7 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (demo, shapes, show, explain, report, compare, diagram, convert, layers):
+for command in (view, demo, shapes, show, explain, report, compare, diagram, convert, layers):
     cli.add_command(command)
 
 
@@ -68,7 +71,7 @@ def run(arguments: list[str]) -> int:
     """
     debug = "--debug" in arguments
     try:
-        code = cli.main(arguments, prog_name="layerscope", standalone_mode=False)
+        code = cli.main(_with_command(arguments), prog_name="layerscope", standalone_mode=False)
     except LayerscopeError as error:
         if debug:
             raise
@@ -79,7 +82,7 @@ def run(arguments: list[str]) -> int:
         click.echo(help_.format_message())
         return 0
     except click.UsageError as error:
-        return _say(error.format_message() + _file_as_command(arguments), 2)
+        return _say(error.format_message(), 2)
     except click.ClickException as error:
         return _say(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
@@ -98,12 +101,19 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0  # click gives what ctx.exit was given
 
 
-def _file_as_command(arguments: list[str]) -> str:
-    """A hint for those who give a net and no command."""
+def _with_command(arguments: list[str]) -> list[str]:
+    """The arguments with the command that is meant where files come first, or nothing: `view`."""
     first = arguments[0] if arguments else ""
-    if first in cli.commands or not Path(first).is_file():
-        return ""
-    return f" For a file, say what to do: layerscope shapes {printable(first, 60)}"
+    options = {each for option in cli.params for each in option.opts} | {"-h", "--help"}
+    if first in cli.commands or first in options:
+        return arguments
+    known = first.startswith("-") or not first or Path(first).exists()
+    return ["view", *arguments] if known or _looks_like_a_file(first) else arguments
+
+
+def _looks_like_a_file(words: str) -> bool:
+    """Whether it can only be a file, and so is told to be missing and not to be no command."""
+    return any(mark in words for mark in (os.sep, "/", "."))
 
 
 def _say(message: str, code: int) -> int:

@@ -38,10 +38,19 @@ _made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
 
 
 class Session:
-    """An ONNX Runtime session for some of a net's values, with the arrays that it points to."""
+    """An ONNX Runtime session for some of a net's values, with the arrays that it points to.
 
-    def __init__(self, net: Net, values: Sequence[str]) -> None:
+    Args:
+        net: the net.
+        values: what can be asked for.
+        spins: whether threads that wait for work keep their processor busy: quicker where nothing
+            else wants it.
+    """
+
+    def __init__(self, net: Net, values: Sequence[str], *, spins: bool = True) -> None:
         options = ort.SessionOptions()
+        if not spins:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
@@ -70,10 +79,13 @@ class Session:
                 f"ONNX Runtime does not accept net {quoted(net.name)}: {printable(reason, 200)}"
             ) from None
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The values, in the order in which they were asked for."""
+    def run(
+        self, feeds: Mapping[str, NDArray[Any]], values: Sequence[str] | None = None
+    ) -> list[NDArray[Any]]:
+        """The values, in the order in which they were asked for; `values` are some of them."""
+        wanted = None if values is None else list(values)
         try:
-            found: list[NDArray[Any]] = self._session.run(None, dict(feeds))
+            found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
@@ -147,7 +159,7 @@ def _fed(
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
     shapes = {name: each.array.shape for name, each in fed.items()}
-    return fed, _fitting(net, shapes, exact=exact)
+    return fed, fitting_net(net, shapes, exact=exact)
 
 
 def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
@@ -203,7 +215,7 @@ def missing(net: Net) -> str:
     )
 
 
-def _fitting(net: Net, fed: Mapping[str, tuple[int, ...]], *, exact: bool = False) -> Net:
+def fitting_net(net: Net, fed: Mapping[str, tuple[int, ...]], *, exact: bool = False) -> Net:
     """The net for one run: without the inputs that are not fed, at the fed shapes, filled.
 
     `exact` wants the fed batch in the net too, where a run alone could leave it free.

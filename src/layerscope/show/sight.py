@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.measure.explain import Derivation, Explainer
+from layerscope.inputs import Fed
+from layerscope.measure.explain import Derivation, Explainer, Unit
 from layerscope.measure.receptive import Field, Reach, Span, receptive_box
+from layerscope.net import Net
 from layerscope.text import printable, times
 
 Box = tuple[int, int, int, int]
@@ -50,17 +53,22 @@ class Sight:
 
 def sight_of(explainer: Explainer, found: Derivation) -> Sight:
     """What the unit of an explanation sees of the inputs of its run."""
-    net, index = explainer.net, found.unit.index
-    dims = net.blobs[found.unit.blob].shape
+    return unit_sight(explainer.net, explainer.blobs.fed, found.unit)
+
+
+def unit_sight(net: Net, given: Mapping[str, Fed], unit: Unit) -> Sight:
+    """What a unit sees of what was fed into the inputs of a net."""
+    index = unit.index
+    dims = net.blobs[unit.blob].shape
     image = index[0] if index else 0
     if dims and image >= dims[0]:
         image = 0  # a larger batch than the file's: the images are alike
     if len(dims) != len(index) or any(i >= d for i, d in zip(index[1:], dims[1:], strict=True)):
         return Sight("", "", None, None, None, None)
-    field = receptive_box(net, found.unit.blob, index[1:], image)
+    field = receptive_box(net, unit.blob, index[1:], image)
     words = "; ".join(_words(reach) for reach in field.inputs.values() if reach.axes)
     for name, reach in field.inputs.items():
-        fed = explainer.blobs.fed.get(name)
+        fed = given.get(name)
         if fed is None or len(reach.space) != 2 or not index or index[0] >= len(fed.pictures):
             continue
         picture = fed.pictures[index[0]]

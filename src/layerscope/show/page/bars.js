@@ -13,36 +13,59 @@ export class Bars {
    * @param {string} title
    * @param {string[]} names of the values, where they have any
    * @param {number[]} [range] that the bars are drawn in; their own where it is left out
+   * @param {number} [tall] pixels from top to bottom
    */
-  constructor(stage, readout, values, title, names, range = []) {
+  constructor(stage, readout, values, title, names, range = [], tall = BARS_TALL) {
+    this.tall = tall;
+    this.range = range;
     this.stage = stage;
     this.readout = readout;
     this.values = values;
     this.names = names;
     this.place = -1;
+    this.low = this.high = 0;
+    this.chosen = -1; // the value that keeps the mark when nothing else has it
     /** @type {(place: number) => void} what else is to follow the pointer */
     this.follow = () => {};
-    const ends = range.length ? range : [...values.filter(Number.isFinite)];
-    this.low = ends.reduce((a, b) => Math.min(a, b), 0);
-    this.high = ends.reduce((a, b) => Math.max(a, b), 0);
+    /** @type {(place: number) => void} hears which value is clicked */
+    this.picks = () => {};
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${title}; arrow keys tell each value`);
     this.frame = document.createElement("div");
     this.frame.className = "frame bars";
-    this.frame.style.height = `${BARS_TALL}px`;
+    this.frame.style.height = `${this.tall}px`;
     this.mark = document.createElement("span");
     this.mark.className = "mark";
     this.mark.hidden = true;
     this.frame.append(this.canvas, this.mark);
     stage.append(this.frame);
     this.columns = this.wide = 1;
-    this.canvas.addEventListener("pointermove", (event) => {
+    /** @param {PointerEvent | MouseEvent} event */
+    const under = (event) => {
       const x = event.clientX - this.canvas.getBoundingClientRect().left;
-      this.point(Math.floor((Math.floor(x / this.wide) * values.length) / this.columns));
-    });
-    this.canvas.addEventListener("pointerleave", () => this.point(-1));
+      return Math.floor((Math.floor(x / this.wide) * this.values.length) / this.columns);
+    };
+    this.canvas.addEventListener("pointermove", (event) => this.point(under(event)));
+    this.canvas.addEventListener("pointerleave", () => this.point(this.chosen));
+    this.canvas.addEventListener("click", (event) => this.picks(under(event)));
+    this.measure();
+  }
+
+  measure() {
+    const ends = this.range.length ? this.range : [...this.values.filter(Number.isFinite)];
+    this.low = ends.reduce((a, b) => Math.min(a, b), 0);
+    this.high = ends.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  /** @param {Float32Array} values the next ones, as many as before */
+  update(values) {
+    const place = this.place;
+    this.values = values;
+    this.measure();
+    this.draw();
+    this.tell(place);
   }
 
   /** @param {number} available pixels from left to right */
@@ -55,15 +78,15 @@ export class Bars {
   }
 
   draw() {
-    const { values, columns, wide, canvas } = this;
+    const { values, columns, wide, canvas, tall } = this;
     canvas.width = columns * wide;
-    canvas.height = BARS_TALL;
+    canvas.height = tall;
     const pen = canvas.getContext("2d");
     if (!pen) return;
     const style = getComputedStyle(this.stage);
     const span = this.high - this.low || 1;
     /** @param {number} value */
-    const level = (value) => Math.round(((this.high - value) / span) * (BARS_TALL - 2)) + 1;
+    const level = (value) => Math.round(((this.high - value) / span) * (tall - 2)) + 1;
     for (let column = 0; column < columns; column++) {
       const start = Math.floor((column * values.length) / columns);
       const end = Math.max(start + 1, Math.floor(((column + 1) * values.length) / columns));
@@ -73,10 +96,10 @@ export class Bars {
       pen.fillStyle = whole ? style.getPropertyValue("--mark") : "#ff00ff";
       const width = wide > 2 ? wide - 1 : wide;
       if (whole) pen.fillRect(column * wide, up, width, Math.max(part.some((v) => v !== 0) ? 1 : 0, down - up));
-      else pen.fillRect(column * wide, 0, width, BARS_TALL);
+      else pen.fillRect(column * wide, 0, width, tall);
     }
     pen.fillStyle = style.getPropertyValue("--dim");
-    pen.fillRect(0, Math.min(BARS_TALL - 1, level(0)), canvas.width, 1);
+    pen.fillRect(0, Math.min(tall - 1, level(0)), canvas.width, 1);
     canvas.dataset.drawn = "bars";
     this.tell(-1);
   }
@@ -106,7 +129,7 @@ export class Bars {
     this.mark.style.left = `${Math.floor((this.place * columns) / values.length) * wide}px`;
     this.mark.style.top = "0";
     this.mark.style.width = `${Math.max(2, wide - 1)}px`;
-    this.mark.style.height = `${BARS_TALL}px`;
+    this.mark.style.height = `${this.tall}px`;
     const name = names[this.place] ? ` (${names[this.place]})` : "";
     this.readout.textContent = `${this.place}${name}: ${number(values[this.place], 6)}`;
   }

@@ -1,6 +1,6 @@
 // A grid of tiles on a canvas: hover tells a value, a click or Enter opens a tile, arrows move.
 
-import { layoutOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
+import { enlarged, layoutOf, extentOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
 import { scaleWords } from "./settings.js";
 import { measured, number } from "./words.js";
 
@@ -18,6 +18,7 @@ import { measured, number } from "./words.js";
  * @property {string} title what a screen reader says
  * @property {string} unit what a tile is: "channel", "filter", ...
  * @property {number} depth slices of a channel, or kernels of a filter, that are tiles of their own
+ * @property {number} [first] the number of the first tile, where others are before it
  */
 
 const GRID_TALL = 520;
@@ -34,7 +35,7 @@ export class Grid {
    * @param {() => Tiles} load gives the tiles; called when they are to be seen
    * @param {Settings} settings
    * @param {Palettes} palettes
-   * @param {(grid: Grid, tile: number) => void} open enlarges a tile
+   * @param {(grid: Grid, tile: number, y: number, x: number) => void} open enlarges a tile
    */
   constructor(stage, readout, meta, load, settings, palettes, open) {
     this.stage = stage;
@@ -54,6 +55,12 @@ export class Grid {
     /** @type {(unit: Unit | null) => void} what else is to follow the pointer */
     this.follow = () => {};
     this.place = -1;
+    this.chosen = -1; // the tile that keeps the mark when nothing else has it
+    this.zoom = 1;
+    /** @type {{place: number, y: number, x: number} | null} */
+    this.told = null;
+    /** @type {(tile: number, y: number, x: number) => void} hears which unit is told */
+    this.tells = () => {};
     this.visible = false;
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
@@ -71,18 +78,41 @@ export class Grid {
     this.listen();
   }
 
-  /** @param {number} room pixels from left to right; the box is sized, and nothing decoded */
-  fit(room) {
-    const { count, height, width, unit } = this.meta;
-    const blob = unit === "channel" || unit === "slice";
-    const most = room < NARROW ? NARROW_TALL : blob ? GRID_TALL : PARAM_TALL;
-    const tall = Math.min(most, Math.max(240, window.innerHeight * 0.8));
+  /**
+   * The box is sized, and nothing decoded.
+   * @param {number} room pixels from left to right
+   * @param {number} [tall] pixels from top to bottom that are aimed at
+   */
+  fit(room, tall = this.tall(room)) {
+    const { count, height, width } = this.meta;
     this.layout = layoutOf(count, height, width, Math.max(60, room - 6), tall);
+    if (this.zoom > 1) this.layout = enlarged(this.layout, height, width, this.zoom);
     const size = sizeOf(this.layout);
     this.frame.style.width = `${size.width}px`;
     this.frame.style.height = `${size.height}px`;
     if (this.visible) this.draw();
     this.markPlace(this.place);
+  }
+
+  /** @param {number} room @returns {number} */
+  tall(room) {
+    const blob = this.meta.unit === "channel" || this.meta.unit === "slice";
+    const most = room < NARROW ? NARROW_TALL : blob ? GRID_TALL : PARAM_TALL;
+    return Math.min(most, Math.max(240, window.innerHeight * 0.8));
+  }
+
+  /** @param {Tiles} tiles the next ones of the same form */
+  update(tiles) {
+    this.tiles = tiles;
+    this.sorted = "";
+    this.draw();
+    if (this.chosen >= 0 && !this.told) this.markPlace(this.order.indexOf(this.chosen));
+  }
+
+  /** @param {number} tile that keeps the mark; -1 for none */
+  choose(tile) {
+    this.chosen = tile;
+    this.markPlace(this.order.indexOf(tile));
   }
 
   /** Draw now. */
@@ -93,12 +123,12 @@ export class Grid {
     if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
-    this.canvas.width = size.width;
-    this.canvas.height = size.height;
+    if (this.canvas.width !== size.width) this.canvas.width = size.width;
+    if (this.canvas.height !== size.height) this.canvas.height = size.height;
     const pixels = paint(tiles, this.order, this.layout, scale, color, this.palettes);
     this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
     this.canvas.dataset.drawn = `${scale} ${color} ${sort}`;
-    this.say(null);
+    this.say(this.told);
   }
 
   /** Forget pixels and numbers: the page has many grids, and a telephone little memory. */
@@ -113,16 +143,18 @@ export class Grid {
   /** @param {Unit | null} unit what to tell the value of */
   say(unit) {
     const { tiles, meta, layout } = this;
+    this.told = unit;
     if (!tiles) return;
     if (!unit) {
       const { scale } = this.settings.choice;
-      const most = Math.max(-tiles.lowest, tiles.highest);
-      const [low, high] = scale === "signed" ? [-most, most] : [tiles.lowest, tiles.highest];
+      const ends = scale === "tile" ? { low: tiles.lowest, high: tiles.highest } : extentOf(tiles, 0, scale);
+      const [low, high] = [ends.low, ends.high];
       const drawn = layout.every > 1 ? `, drawn ${layout.every} times smaller` : layout.times > 1 ? `, drawn ${layout.times} times larger` : "";
       this.readout.textContent = `scaled ${scaleWords(scale)}: ${number(low, 3)} \u2026 ${number(high, 3)}${drawn}`;
       return;
     }
     this.readout.textContent = unitWords(tiles, meta, this.order[unit.place], unit.y, unit.x);
+    this.tells(this.order[unit.place], unit.y, unit.x);
   }
 
   /** @param {Unit | null} unit what to mark and tell the value of */
@@ -159,7 +191,7 @@ export class Grid {
   /** Enlarge the tile that has the mark. */
   enter() {
     if (this.place < 0) this.move(0, 0);
-    this.open(this, this.order[this.place]);
+    this.open(this, this.order[this.place], this.meta.height >> 1, this.meta.width >> 1);
   }
 
   listen() {
@@ -176,7 +208,8 @@ export class Grid {
       this.follow(unit);
     });
     this.canvas.addEventListener("pointerleave", () => {
-      if (document.activeElement !== this.canvas) this.markPlace(-1);
+      if (this.chosen >= 0) this.markPlace(this.order.indexOf(this.chosen));
+      else if (document.activeElement !== this.canvas) this.markPlace(-1);
       this.say(null);
       this.follow(null);
     });
@@ -185,7 +218,7 @@ export class Grid {
       if (!unit) return;
       this.canvas.focus({ preventScroll: true });
       this.markPlace(unit.place);
-      this.open(this, this.order[unit.place]);
+      this.open(this, this.order[unit.place], unit.y, unit.x);
     });
   }
 }
@@ -196,6 +229,7 @@ export class Grid {
  * @returns {string} "channel 3", or "channel 3, slice 1", "filter 3, kernel 1"
  */
 export function tileWords(meta, tile) {
+  tile += meta.first ?? 0;
   if (meta.unit === "slice") return `channel ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
   if (meta.unit === "kernel") return `filter ${Math.floor(tile / meta.depth)}, kernel ${tile % meta.depth}`;
   return `${meta.unit} ${tile}`;

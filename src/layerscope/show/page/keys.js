@@ -3,8 +3,14 @@
 /** @typedef {{layer: (by: number) => void, move: (right: number, down: number) => void, enter: () => void,
  *   next: (name: "scale" | "color" | "sort") => void, help: () => void, reset: () => void}} Actions */
 
-/** @type {[string[], string, (actions: Actions) => void][]} */
-const KEYS = [
+/**
+ * What a key does.
+ * @template A
+ * @typedef {[string[], string, (actions: A) => void]} Key
+ */
+
+/** @type {Key<Actions>[]} */
+export const REPORT_KEYS = [
   [["u"], "previous layer", (a) => a.layer(-1)],
   [["o"], "next layer", (a) => a.layer(1)],
   [["ArrowUp", "i"], "up: a tile, or a unit of the enlarged tile", (a) => a.move(0, -1)],
@@ -20,15 +26,17 @@ const KEYS = [
 ];
 
 /**
- * @param {Actions} actions
+ * @template A
+ * @param {Key<A>[]} keys
+ * @param {A} actions
  * @param {(event: KeyboardEvent) => boolean} moves whether arrow keys and Enter are ours just now
  */
-export function listenToKeys(actions, moves) {
+export function listenToKeys(keys, actions, moves) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target.tagName : "";
     if (target === "SELECT" || target === "INPUT" || target === "TEXTAREA") return;
-    const found = KEYS.find(([names]) => names.includes(event.key));
+    const found = keys.find(([names]) => names.includes(event.key));
     if (!found) return;
     const steers = event.key.startsWith("Arrow") || event.key === "Enter";
     if (steers && !moves(event)) return;
@@ -37,16 +45,20 @@ export function listenToKeys(actions, moves) {
   });
 }
 
-/** @returns {HTMLTableElement} the keys and what they do */
-export function keyTable() {
+/**
+ * @template A
+ * @param {Key<A>[]} keys
+ * @returns {HTMLTableElement} the keys and what they do
+ */
+export function keyTable(keys) {
   const table = document.createElement("table");
-  for (const [names, words] of KEYS) {
+  for (const [names, words] of keys) {
     const row = table.insertRow();
-    const keys = row.insertCell();
+    const cell = row.insertCell();
     for (const name of names) {
       const key = document.createElement("kbd");
       key.textContent = name.replace("Arrow", "").toLowerCase();
-      keys.append(key, " ");
+      cell.append(key, " ");
     }
     row.insertCell().textContent = words;
   }

@@ -33,12 +33,16 @@ export function textOf(id) {
   return document.getElementById(id)?.textContent?.trim() ?? "";
 }
 
-/** @param {Packed} packed @returns {Tiles} */
-export function unpack(packed) {
+/**
+ * @param {Packed} packed
+ * @param {(id: string) => string} [read] gives the data of that id, as base64
+ * @returns {Tiles}
+ */
+export function unpack(packed, read = textOf) {
   const { count, planes, height, width } = packed;
   const ends = packed.shared ? 1 : count * planes;
   const size = 8 * ends + count * planes * height * width;
-  const bytes = inflate(bytesOf(textOf(packed.data)), size);
+  const bytes = inflate(bytesOf(read(packed.data)), size);
   const own = new Float32Array(bytes.buffer, 0, 2 * ends);
   const both = packed.ends ? new Float32Array(bytesOf(packed.ends).buffer) : own;
   return {

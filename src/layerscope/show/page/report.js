@@ -3,11 +3,11 @@
 import { Bars } from "./bars.js";
 import { Grid } from "./grid.js";
 import { Histogram } from "./histogram.js";
-import { keyTable, listenToKeys } from "./keys.js";
+import { REPORT_KEYS, keyTable, listenToKeys } from "./keys.js";
 import { Layers } from "./layers.js";
 import { linkViews } from "./linked.js";
 import { bytesOf, textOf, unpack } from "./packed.js";
-import { Settings } from "./settings.js";
+import { CONTROLS, Settings } from "./settings.js";
 import { Zoom } from "./zoom.js";
 
 /** @typedef {import("./packed.js").Packed & import("./grid.js").GridMeta} PackedGrid */
@@ -27,7 +27,7 @@ function start() {
     heat: bytesOf(index.palettes.heat),
     diverging: bytesOf(index.palettes.diverging),
   };
-  const settings = new Settings();
+  const settings = new Settings(CONTROLS);
   const zoom = new Zoom(document.body);
   /** @type {Map<Element, View>} */
   const views = new Map();
@@ -87,7 +87,7 @@ function helpDialog() {
   close.type = "button";
   close.textContent = "close";
   close.addEventListener("click", () => dialog.close());
-  dialog.append(title, keyTable(), close);
+  dialog.append(title, keyTable(REPORT_KEYS), close);
   document.body.append(dialog);
   return dialog;
 }
@@ -157,7 +157,7 @@ function steer(views, settings, zoom, help, layers) {
     const stage = section?.querySelector("[data-panel]");
     return stage ? views.get(stage) : undefined;
   };
-  listenToKeys({
+  listenToKeys(REPORT_KEYS, {
     layer: (by) => {
       zoom.dialog.close();
       layers.go(by);

@@ -5,8 +5,10 @@
 /** @typedef {import("./tiles.js").Sort} Sort */
 /** @typedef {{scale: Scale, color: Color, sort: Sort}} Choice */
 
-/** @type {Record<keyof Choice, [string, [string, string][]]>} */
-const CONTROLS = {
+/** @typedef {Record<keyof Choice, [string, [string, string][]]>} Controls of each choice its title, values and words */
+
+/** @type {Controls} */
+export const CONTROLS = {
   scale: ["scaling", [["all", "over all"], ["tile", "each tile"], ["signed", "around zero"]]],
   color: ["colours", [["auto", "as scaled"], ["gray", "gray"], ["heat", "heat"], ["diverging", "diverging"]]],
   sort: ["order", [["index", "as in the net"], ["mean", "by mean"], ["max", "by maximum"]]],
@@ -14,7 +16,9 @@ const CONTROLS = {
 
 /** The choice, and who wants to know when it changes. */
 export class Settings {
-  constructor() {
+  /** @param {Controls} controls what can be chosen */
+  constructor(controls) {
+    this.controls = controls;
     /** @type {Choice} */
     this.choice = { scale: "all", color: "auto", sort: "index" };
     /** @type {(() => void)[]} */
@@ -42,14 +46,14 @@ export class Settings {
 
   /** @param {keyof Choice} name the one whose next value is wanted */
   next(name) {
-    const values = CONTROLS[name][1].map(([value]) => value);
+    const values = this.controls[name][1].map(([value]) => value);
     const at = values.indexOf(this.choice[name]);
     this.set({ [name]: values[(at + 1) % values.length] });
   }
 
   /** @param {HTMLElement} bar where the controls go */
   build(bar) {
-    for (const [name, [title, values]] of Object.entries(CONTROLS)) {
+    for (const [name, [title, values]] of Object.entries(this.controls)) {
       const label = document.createElement("label");
       const select = document.createElement("select");
       select.name = name;
@@ -64,5 +68,5 @@ export class Settings {
 
 /** @param {Scale} scale @returns {string} the words of a caption */
 export function scaleWords(scale) {
-  return { all: "over all", tile: "each by its own", signed: "around zero" }[scale];
+  return { all: "over all", tile: "each by its own", signed: "around zero", fixed: "between fixed ends" }[scale];
 }

@@ -2,7 +2,7 @@
 // from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
 
 /**
- * @typedef {"all" | "tile" | "signed"} Scale
+ * @typedef {"all" | "tile" | "signed" | "fixed"} Scale
  * @typedef {"auto" | "gray" | "heat" | "diverging"} Color
  * @typedef {"index" | "mean" | "max"} Sort
  * @typedef {{low: number, high: number}} Extent the values of the darkest and the brightest level
@@ -21,6 +21,7 @@
  * @property {number} highest the greatest
  * @property {boolean} missing whether any value is NaN or infinite
  * @property {"RGB" | "BGR"} order of three planes
+ * @property {Extent} [range] the ends of the scale "fixed"
  *
  * @typedef {object} Layout
  * @property {number} columns
@@ -127,6 +128,7 @@ export function orderOf(tiles, sort, sizes = false) {
  */
 export function extentOf(tiles, tile, scale) {
   if (scale === "tile") return summaryOf(tiles, tile);
+  if (scale === "fixed" && tiles.range) return tiles.range;
   const { lowest: low, highest: high } = tiles;
   const most = Math.max(-low, high);
   return scale === "signed" ? { low: -most, high: most } : { low, high };
@@ -203,6 +205,25 @@ export function layoutOf(count, height, width, room, tall) {
     const least = Math.min(found.width, found.height) < 24 && found.width <= room;
     if (whole || least) return { ...balanced(found, count), times: 1, every };
   }
+}
+
+/**
+ * The same columns with every tile larger, as far as a canvas may be.
+ * @param {Layout} layout
+ * @param {number} height of a tile, in values
+ * @param {number} width
+ * @param {number} zoom
+ * @returns {Layout}
+ */
+export function enlarged(layout, height, width, zoom) {
+  const [values, most] = [layout.columns * layout.rows * height * width, 24e6];
+  const scale = Math.min((layout.times / layout.every) * zoom, Math.max(layout.times / layout.every, Math.sqrt(most / values)));
+  const times = Math.max(1, Math.floor(scale));
+  const every = scale < 1 ? Math.ceil(1 / scale) : 1;
+  const size = every > 1
+    ? { width: Math.ceil(width / every), height: Math.ceil(height / every) }
+    : { width: width * times, height: height * times };
+  return { ...layout, ...size, times, every, gap: times > 3 ? 2 : 1 };
 }
 
 /**
@@ -298,6 +319,7 @@ export function paint(tiles, order, layout, scale, color, palettes) {
  */
 function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
   const { every, times } = layout;
+  if (tiles.planes === 1 && every === 1) return paintCodes(tiles, tile, levels[0], colors, times, pixels, start, stride);
   const area = tiles.height * tiles.width;
   const first = tile * tiles.planes * area;
   /** @param {number} y @param {number} x @param {number} plane @returns {number} rounded level, or -1 */
@@ -322,6 +344,32 @@ function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
       const at = start + line * times * stride + column * times;
       for (let i = 0; i < times; i++) pixels.fill(color, at + i * stride, at + i * stride + times);
     }
+  }
+}
+
+/**
+ * A tile of which every value is drawn, in one plane: each code has its colour.
+ * @param {Tiles} tiles
+ * @param {number} tile
+ * @param {Float32Array} levels
+ * @param {Uint32Array} colors
+ * @param {number} times
+ * @param {Uint32Array} pixels
+ * @param {number} start
+ * @param {number} stride
+ */
+function paintCodes(tiles, tile, levels, colors, times, pixels, start, stride) {
+  const { codes, width, height } = tiles;
+  const inks = Uint32Array.from(levels, (level) => colors[level < 0 ? MISSING : Math.floor(level + 0.5)]);
+  let code = tile * width * height;
+  for (let y = 0; y < height; y++) {
+    const line = start + y * times * stride;
+    const end = line + width * times;
+    for (let at = line; at < end; code++) {
+      const ink = inks[codes[code]];
+      for (const next = at + times; at < next; at++) pixels[at] = ink;
+    }
+    for (let more = 1; more < times; more++) pixels.copyWithin(line + more * stride, line, end);
   }
 }
 

@@ -151,7 +151,7 @@ export class Zoom {
  * @param {number} tile
  * @returns {Tiles}
  */
-function single(tiles, tile) {
+export function single(tiles, tile) {
   const area = tiles.planes * tiles.height * tiles.width;
   const part = tiles.low.length === 1 ? [0, 1] : [tile * tiles.planes, (tile + 1) * tiles.planes];
   return {

@@ -1,0 +1,113 @@
+// The camera: its frames in the size of the net, as raw colours; the newest one wins.
+
+import { byId } from "./elements.js";
+
+const AHEAD = 2; // so many frames are on their way: one is computed while the next one travels
+const HEAD = 8;
+
+/** The camera of this machine. */
+export class Camera {
+  /** @param {[number, number]} size height and width that the net takes @param {(frame: ArrayBuffer) => boolean} send */
+  constructor([height, width], send) {
+    this.video = /** @type {HTMLVideoElement} */ (byId("video"));
+    this.canvas = new OffscreenCanvas(width, height);
+    this.pen = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.send = send;
+    /** @type {MediaStream | null} */
+    this.stream = null;
+    this.frozen = false;
+    this.sent = this.seen = this.skipped = this.dropped = this.shown = 0;
+    /** @type {number[]} */
+    this.times = [];
+    /** @type {Map<number, Uint8Array>} */
+    this.pictures = new Map();
+  }
+
+  get isOn() {
+    return this.stream !== null;
+  }
+
+  /** @returns {Promise<string>} what went wrong; "" when the camera is on */
+  async start() {
+    if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } }, audio: false });
+    } catch (error) {
+      return `No camera: ${error instanceof Error ? error.message : error}`;
+    }
+    this.frozen = false;
+    this.video.srcObject = this.stream;
+    await this.video.play();
+    this.sent = this.seen;
+    this.next();
+    return "";
+  }
+
+  stop() {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = null;
+    this.video.srcObject = null;
+    this.frozen = false;
+    this.times = [];
+  }
+
+  next() {
+    if (this.stream) this.video.requestVideoFrameCallback(() => this.take());
+  }
+
+  take() {
+    this.next();
+    if (this.frozen || !this.pen) return;
+    if (this.sent - this.seen >= AHEAD) {
+      this.skipped++;
+      return;
+    }
+    const { width, height } = this.canvas;
+    const { videoWidth, videoHeight } = this.video;
+    const scale = Math.min(videoWidth / width, videoHeight / height);
+    const [w, h] = [width * scale, height * scale];
+    this.pen.drawImage(this.video, (videoWidth - w) / 2, (videoHeight - h) / 2, w, h, 0, 0, width, height);
+    const { data } = this.pen.getImageData(0, 0, width, height);
+    const buffer = new ArrayBuffer(HEAD + 3 * width * height);
+    const pixels = new Uint8Array(buffer, HEAD);
+    for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+      pixels[to] = data[from];
+      pixels[to + 1] = data[from + 1];
+      pixels[to + 2] = data[from + 2];
+    }
+    new DataView(buffer).setUint32(0, this.sent + 1, true);
+    if (!this.send(buffer)) return;
+    this.sent++;
+    this.pictures.set(this.sent, pixels);
+  }
+
+  /**
+   * A frame came back.
+   * @param {number} seen its number @param {number} dropped how many the server did not look at
+   * @returns {Uint8Array | undefined} what the net saw
+   */
+  back(seen, dropped) {
+    const picture = this.pictures.get(seen);
+    if (seen > this.seen) {
+      this.shown++;
+      const now = performance.now();
+      this.times = [...this.times.filter((time) => now - time < 2000), now];
+    }
+    this.seen = Math.max(this.seen, seen);
+    this.dropped = dropped;
+    for (const number of this.pictures.keys()) if (number <= seen) this.pictures.delete(number);
+    return picture;
+  }
+
+  /** The connection began anew: nothing is on its way. */
+  reset() {
+    this.seen = this.sent;
+    this.pictures.clear();
+  }
+
+  /** @returns {number} frames a second, over the last two seconds */
+  get rate() {
+    const { times } = this;
+    return times.length > 1 ? (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]) : 0;
+  }
+}

@@ -1,0 +1,53 @@
+// What the server tells of the net; viewer/facts.py writes it.
+
+/**
+ * @typedef {object} Write one state of a blob: layers that work in place write it again
+ * @property {string} blob its key
+ * @property {string} name
+ * @property {string} after the layers that gave it this state
+ * @property {number[]} dims of one image
+ * @property {boolean} maps whether it has planes
+ * @property {string} unit "channel" or "slice"
+ * @property {number} depth
+ * @property {string[]} also other names of the same numbers
+ *
+ * @typedef {{number: number, name: string, shape: string}} ParamFact
+ * @typedef {{name: string, key: string, type: string, summary: string, params: ParamFact[]}} LayerFact
+ *
+ * @typedef {object} Item a row of the list
+ * @property {number} id
+ * @property {string} title
+ * @property {string} shape
+ * @property {string} color of its family
+ * @property {string} reason why it is not computed; "" when it is
+ * @property {LayerFact[]} layers
+ * @property {Write[]} writes
+ *
+ * @typedef {object} Facts
+ * @property {string} version
+ * @property {string} name
+ * @property {string} words
+ * @property {string[]} notes
+ * @property {Item[]} items
+ * @property {string} input
+ * @property {[number, number] | null} size height and width of the image that the net takes
+ * @property {boolean} gray
+ * @property {string} probability
+ * @property {string[]} labels
+ * @property {Record<"gray" | "heat" | "diverging", string>} palettes
+ * @property {number} upload the most bytes of an upload
+ */
+
+/** @param {Item} item @returns {Write | undefined} its last state */
+export function lastWrite(item) {
+  return item.writes[item.writes.length - 1];
+}
+
+/** @param {Facts} facts @param {string} blob @returns {{item: Item, write: Write} | null} */
+export function findBlob(facts, blob) {
+  for (const item of facts.items) {
+    const write = item.writes.find((each) => each.blob === blob || each.also.includes(blob));
+    if (write) return { item, write };
+  }
+  return null;
+}

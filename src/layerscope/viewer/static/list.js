@@ -1,0 +1,142 @@
+// The list of layers: each with a small live picture of its blob.
+
+import { button, byId, make, press, say } from "./elements.js";
+import { lastWrite } from "./facts.js";
+import { layoutOf, orderOf, paint, sizeOf } from "../page/tiles.js";
+
+/** @typedef {import("./facts.js").Facts} Facts */
+/** @typedef {import("./facts.js").Item} Item */
+/** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./frames.js").Part} Part */
+/** @typedef {import("../page/settings.js").Settings} Settings */
+/** @typedef {import("../page/tiles.js").Palettes} Palettes */
+
+const WIDE = 120;
+const TALL = 60;
+
+/** The list. */
+export class List {
+  /**
+   * @param {Facts} facts
+   * @param {Settings} settings
+   * @param {Palettes} palettes
+   * @param {(item: Item) => void} choose
+   * @param {() => void} seen says that other thumbnails are on the screen
+   */
+  constructor(facts, settings, palettes, choose, seen) {
+    this.settings = settings;
+    this.palettes = palettes;
+    /** @type {Map<Element, string>} */
+    this.blobs = new Map();
+    /** @type {Set<Element>} */
+    this.visible = new Set();
+    /** @type {Map<string, HTMLCanvasElement>} */
+    this.canvases = new Map();
+    /** @type {HTMLButtonElement[]} */
+    this.rows = [];
+    const observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) this.visible.add(target);
+        else this.visible.delete(target);
+      }
+      seen();
+    }, { rootMargin: "40px" });
+    for (const item of facts.items) {
+      const row = this.row(item, choose);
+      byId("list").append(row);
+      const blob = lastWrite(item)?.blob;
+      if (blob === undefined) continue;
+      this.blobs.set(row, blob);
+      observer.observe(row);
+    }
+    say(byId("counted"), `${facts.items.length} blobs, first 8 channels`);
+  }
+
+  /** @param {Item} item @param {(item: Item) => void} choose */
+  row(item, choose) {
+    const row = make("li");
+    const open = button("", () => choose(item));
+    open.style.setProperty("--family", item.color);
+    const words = make("span", "words");
+    const types = item.layers.map((layer) => layer.type).join(", ");
+    words.append(make("b", "", item.title), make("small", "", item.shape || "not computed"), make("small", "", types));
+    const box = make("span", "thumb");
+    const blob = lastWrite(item)?.blob;
+    if (blob !== undefined) {
+      const canvas = make("canvas");
+      canvas.setAttribute("aria-hidden", "true");
+      this.canvases.set(blob, canvas);
+      box.append(canvas);
+    }
+    if (item.reason) row.title = item.reason;
+    open.append(words, box);
+    row.append(open);
+    this.rows.push(open);
+    return row;
+  }
+
+  /** @param {number} id of the item that is shown */
+  mark(id) {
+    this.rows.forEach((row, i) => {
+      if (i !== id) return row.removeAttribute("aria-current");
+      if (row.hasAttribute("aria-current")) return;
+      row.setAttribute("aria-current", "true");
+      row.scrollIntoView({ block: "nearest", inline: "nearest" });
+    });
+  }
+
+  /** @returns {string[]} the blobs whose thumbnails are on the screen */
+  wanted() {
+    const found = [...this.blobs].filter(([row]) => this.visible.has(row)).map(([, blob]) => blob);
+    return byId("list").hidden ? [] : found;
+  }
+
+  /** @param {Frame} frame */
+  update(frame) {
+    for (const [blob, part] of Object.entries(frame.head.thumbs ?? {})) {
+      const canvas = this.canvases.get(blob);
+      if (canvas) this.draw(canvas, frame, part);
+    }
+  }
+
+  /** @param {HTMLCanvasElement} canvas @param {Frame} frame @param {Part} part */
+  draw(canvas, frame, part) {
+    const tiles = frame.tiles(part);
+    if (!tiles) return drawThin(canvas, frame.values(part));
+    const { scale, color } = this.settings.choice;
+    const layout = layoutOf(tiles.count, tiles.height, tiles.width, WIDE, TALL);
+    const size = sizeOf(layout);
+    const pixels = paint(tiles, orderOf(tiles, "index"), layout, scale === "fixed" ? "all" : scale, color, this.palettes);
+    if (canvas.width !== size.width || canvas.height !== size.height) [canvas.width, canvas.height] = [size.width, size.height];
+    canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
+    canvas.dataset.drawn = "tiles";
+  }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {Float32Array} values as bars from the line of zero */
+function drawThin(canvas, values) {
+  const tall = 40;
+  const wide = Math.max(1, Math.floor(WIDE / values.length));
+  [canvas.width, canvas.height] = [Math.max(1, wide * values.length), tall];
+  const pen = canvas.getContext("2d");
+  if (!pen) return;
+  let [low, high] = [0, 0];
+  for (const value of values) [low, high] = [Math.min(low, value || 0), Math.max(high, value || 0)];
+  const span = high - low || 1;
+  const zero = Math.round((high / span) * (tall - 1));
+  pen.fillStyle = getComputedStyle(canvas).getPropertyValue("--mark");
+  values.forEach((value, i) => {
+    const top = Math.round(((high - (value || 0)) / span) * (tall - 1));
+    pen.fillRect(i * wide, Math.min(top, zero), wide > 2 ? wide - 1 : wide, Math.max(1, Math.abs(top - zero)));
+  });
+  canvas.dataset.drawn = "bars";
+}
+
+/** @param {boolean} list which of list and diagram is shown */
+export function showList(list) {
+  document.body.classList.toggle("drawn", !list);
+  press(byId("aslist"), list);
+  press(byId("asdiagram"), !list);
+  byId("list").hidden = !list;
+  byId("diagram").hidden = list;
+}

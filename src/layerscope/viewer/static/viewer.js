@@ -1,0 +1,473 @@
+// The viewer: one place, and the panels that show it.
+
+import { Camera } from "./camera.js";
+import { Diagram } from "./diagram.js";
+import { button, byId, make, press, say } from "./elements.js";
+import { findBlob, lastWrite } from "./facts.js";
+import { showGuesses } from "./guesses.js";
+import { Inputs } from "./inputs.js";
+import { KEYS } from "./keyboard.js";
+import { Link, takeToken } from "./link.js";
+import { List, showList } from "./list.js";
+import { readPlace, writePlace } from "./place.js";
+import { Stage } from "./stage.js";
+import { UnitPanel } from "./unit.js";
+import { Why } from "./why.js";
+import { keyTable, listenToKeys } from "../page/keys.js";
+import { bytesOf } from "../page/packed.js";
+import { CONTROLS, Settings } from "../page/settings.js";
+
+/** @typedef {import("./facts.js").Facts} Facts */
+/** @typedef {import("./facts.js").Item} Item */
+/** @typedef {import("./facts.js").Write} Write */
+/** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./place.js").Place} Place */
+/** @typedef {import("../page/settings.js").Choice} Choice */
+
+const CAMERA = "camera";
+const NOISE = "noise";
+const WHY_AFTER = 150; // milliseconds that a unit has to stay selected before it is explained
+
+class Viewer {
+  /** @param {Facts} facts @param {Link} link */
+  constructor(facts, link) {
+    this.facts = facts;
+    this.link = link;
+    this.place = readPlace();
+    const palettes = { gray: bytesOf(facts.palettes.gray), heat: bytesOf(facts.palettes.heat), diverging: bytesOf(facts.palettes.diverging) };
+    const scales = /** @type {[string, string][]} */ ([...CONTROLS.scale[1], ["fixed", "fixed range"]]);
+    this.settings = new Settings({ ...CONTROLS, scale: [CONTROLS.scale[0], scales] });
+    this.settings.build(byId("bar"));
+    this.range = make("span", "range");
+    this.ends = [this.end("low", "value of the darkest"), this.end("high", "value of the brightest")];
+    this.zoomButton = button("Zoom 1\u00d7", () => this.zoom());
+    this.zoomButton.title = "key z";
+    this.range.append(...this.ends);
+    byId("bar").append(this.range, this.zoomButton);
+    this.list = new List(facts, this.settings, palettes, (item) => this.goItem(item, true), () => this.look());
+    this.diagram = new Diagram((id) => this.goItem(facts.items[id], true));
+    this.stage = new Stage(facts, this.settings, palettes, link, {
+      blob: (write) => this.go({ blob: write.blob, param: "", first: 0 }, false),
+      param: (param) => this.go({ param }, false),
+      pick: (tile, y, x) => this.go({ tile, y, x }, false),
+      page: (first) => this.go({ first }, false),
+    });
+    this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
+    this.why = new Why((unit) => this.goUnit(unit));
+    this.camera = facts.size ? new Camera(facts.size, (frame) => this.sendFrame(frame)) : null;
+    this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
+    this.frame = 0;
+    this.shownParam = this.explained = "";
+    this.askedDiagram = this.cameraFault = false;
+    this.before = ""; // the image before the camera
+    this.pictured = "";
+    this.fed = "";
+    /** @type {Record<string, number>} */
+    this.times = {};
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.whyTimer = undefined;
+    this.settings.listeners.push(() => this.chosen());
+    this.listen();
+  }
+
+  async start() {
+    this.link.onframe = (frame) => this.draw(frame);
+    this.link.onstate = (words) => {
+      this.camera?.reset();
+      this.fault(words);
+    };
+    const keys = await this.inputs.refresh();
+    const { place } = this;
+    if (!place.image) place.image = keys[0] ?? NOISE;
+    if (place.image === CAMERA) {
+      place.image = keys[0] ?? NOISE;
+      this.switchCamera();
+    }
+    if (!findBlob(this.facts, place.blob)) place.blob = this.firstBlob();
+    this.link.open();
+    this.show();
+  }
+
+  /** @returns {string} the first blob that is not fed, for there is more to see */
+  firstBlob() {
+    const blobs = this.facts.items.map(lastWrite).filter((write) => write !== undefined);
+    return (blobs.find((write) => write.blob !== this.facts.input && write.maps) ?? blobs[0])?.blob ?? "";
+  }
+
+  /** @param {Partial<Place>} change @param {boolean} step whether the back button comes back here */
+  go(change, step) {
+    Object.assign(this.place, change);
+    this.show();
+    writePlace(this.place, step);
+  }
+
+  /** @param {Item} item @param {boolean} step */
+  goItem(item, step) {
+    const write = lastWrite(item);
+    if (write) this.go({ blob: write.blob, param: "", tile: -1, y: 0, x: 0, first: 0 }, step);
+    else {
+      this.fault(item.reason || `${item.title} writes no blob`);
+      this.list.mark(item.id);
+    }
+  }
+
+  /** @param {string} words "blob:channel,y,x" */
+  goUnit(words) {
+    const at = words.lastIndexOf(":");
+    const [blob, places] = at < 0 ? [words, ""] : [words.slice(0, at), words.slice(at + 1)];
+    const found = findBlob(this.facts, blob);
+    if (!found) return this.fault(`${words} is not on this page`);
+    const index = places.split(",").map(Number);
+    const { write } = found;
+    let spot = { tile: index[0] || 0, y: 0, x: 0 };
+    if (write.maps && write.dims.length === 2) spot = { tile: 0, y: index[0] || 0, x: index[1] || 0 };
+    else if (write.maps) {
+      const tile = index.slice(0, -2).reduce((sum, each, i) => sum * (i ? write.dims[i] : 1) + each, 0);
+      spot = { tile, y: index[index.length - 2], x: index[index.length - 1] };
+    }
+    this.go({ blob: write.blob, param: "", first: 0, ...spot }, true);
+  }
+
+  /** @param {string} image */
+  goImage(image) {
+    this.camera?.stop();
+    this.go({ image }, false);
+  }
+
+  /** Show the place: everything that does not need numbers. */
+  show() {
+    const { place, facts } = this;
+    const found = findBlob(facts, place.blob);
+    if (!found) return;
+    const { item, write } = found;
+    this.settings.choice = { scale: /** @type {Choice["scale"]} */ (place.scale), color: /** @type {Choice["color"]} */ (place.color), sort: /** @type {Choice["sort"]} */ (place.sort) };
+    for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
+    this.showRange();
+    this.stage.zoom = place.zoom;
+    this.list.mark(item.id);
+    this.diagram.mark(item.id);
+    this.stage.head(item, write, place.param);
+    if (place.param) {
+      if (this.shownParam !== place.param) this.stage.param(place.param);
+    } else this.stage.watch(write.blob);
+    this.shownParam = place.param;
+    this.stage.fit();
+    this.stage.redraw();
+    this.stage.choose(place.param ? -1 : place.tile);
+    const selected = place.tile >= 0 ? { tile: place.tile, y: place.y, x: place.x } : null;
+    this.unit.select(write, selected, this.unitTitle(write));
+    this.unit.drawMap();
+    this.inputs.mark(place.image);
+    const diagram = place.layers === "diagram";
+    showList(!diagram);
+    if (diagram) this.needDiagram();
+    this.cameraState();
+    this.look();
+    this.explainSoon();
+  }
+
+  /** @param {Write} write */
+  unitTitle(write) {
+    const { tile, y, x } = this.place;
+    if (!write.maps) return `${write.name} ${tile}`;
+    const where = write.depth > 1 ? `channel ${Math.floor(tile / write.depth)}, slice ${tile % write.depth}` : `channel ${tile}`;
+    return `${write.name} ${where}, y ${y}, x ${x}`;
+  }
+
+  /** Tell the server what is on the screen. */
+  look() {
+    const { place } = this;
+    if (!place.image) return;
+    const blob = place.param && place.tile < 0 ? "" : place.blob;
+    this.link.see({ image: place.image, thumbs: this.list.wanted(), blob, first: place.first, tile: place.tile });
+  }
+
+  /** @param {Frame} frame */
+  draw(frame) {
+    const { head } = frame;
+    const begun = performance.now();
+    const picture = this.camera?.back(head.seen, head.dropped);
+    if (head.kind === "fault") return this.fault(head.fault ?? "the run failed");
+    if (head.waiting) return;
+    if (!this.cameraFault) this.fault("");
+    this.frame = head.frame ?? 0;
+    this.times = head.times ?? {};
+    this.fed = head.fed ?? "";
+    this.list.update(frame);
+    if (!this.place.param) this.stage.update(frame);
+    this.unit.update(frame, head.blob?.first ?? 0);
+    showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
+    say(byId("fed"), this.fed);
+    this.takePicture(head.image ?? "", picture);
+    this.times.draw = performance.now() - begun;
+    this.status();
+    if (!this.isLive && this.explained !== this.whyKey()) this.explainSoon();
+    document.body.dataset.frame = String(this.frame);
+  }
+
+  /** @param {string} image @param {Uint8Array | undefined} picture of the camera */
+  async takePicture(image, picture) {
+    const { size } = this.facts;
+    if (image === CAMERA) {
+      this.pictured = "";
+      if (picture && size && this.place.tile >= 0) this.unit.setPicture(size[1], size[0], picture);
+      return;
+    }
+    if (this.pictured === image) return;
+    this.pictured = image;
+    const found = await this.link.ask({ ask: "picture", most: 0 });
+    if (!found.fault && this.pictured === image) this.unit.setPicture(found.width, found.height, bytesOf(found.rgb));
+  }
+
+  get isLive() {
+    return Boolean(this.camera?.isOn && !this.camera.frozen && this.place.image === CAMERA);
+  }
+
+  whyKey() {
+    const { blob, tile, y, x } = this.place;
+    return tile < 0 ? "" : JSON.stringify([blob, tile, y, x, this.frame]);
+  }
+
+  /** Explain the unit when it has been selected for a moment. */
+  explainSoon() {
+    clearTimeout(this.whyTimer);
+    if (this.place.tile < 0) return this.why.clear();
+    if (this.isLive) return this.why.offer(() => this.freeze());
+    if (this.explained !== this.whyKey()) this.why.wait();
+    this.whyTimer = setTimeout(() => this.explain(), WHY_AFTER);
+  }
+
+  async explain() {
+    const key = this.whyKey();
+    if (!this.frame || !key || this.explained === key) return;
+    this.explained = key;
+    const found = await this.link.ask({ ask: "why", blob: this.place.blob, index: this.unit.index() });
+    if (this.explained === key && !this.isLive) this.why.show(found);
+  }
+
+  /** @param {ArrayBuffer} frame */
+  sendFrame(frame) {
+    const { socket } = this.link;
+    if (!socket || !this.link.isOpen || socket.bufferedAmount > 2 * frame.byteLength || document.hidden) return false;
+    socket.send(frame);
+    return true;
+  }
+
+  async switchCamera() {
+    const { camera } = this;
+    this.cameraFault = false;
+    if (!camera) return this.fault("This net takes no images.");
+    if (camera.isOn) {
+      camera.stop();
+      const first = this.inputs.buttons.keys().next().value;
+      return this.go({ image: (this.before || first) ?? NOISE }, false);
+    }
+    const fault = await camera.start();
+    if (fault) {
+      this.cameraFault = true;
+      return this.fault(fault);
+    }
+    if (this.place.image !== CAMERA) this.before = this.place.image;
+    this.go({ image: CAMERA }, false);
+  }
+
+  freeze() {
+    if (!this.camera?.isOn) return;
+    this.camera.frozen = !this.camera.frozen;
+    this.cameraState();
+    this.explained = "";
+    this.explainSoon();
+    this.status();
+  }
+
+  cameraState() {
+    const on = Boolean(this.camera?.isOn);
+    press(byId("camera"), on);
+    const freeze = /** @type {HTMLButtonElement} */ (byId("freeze"));
+    freeze.disabled = !on;
+    press(freeze, Boolean(this.camera?.frozen));
+    byId("camera").toggleAttribute("disabled", !this.camera);
+  }
+
+  status() {
+    const { prepare = 0, run = 0, pack = 0, draw = 0 } = this.times;
+    const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms, draw ${draw.toFixed(1)} ms`];
+    const { camera } = this;
+    if (camera?.isOn) {
+      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;
+      parts.unshift(`camera: ${state}, ${camera.shown} shown, ${camera.skipped + camera.dropped} dropped`);
+      document.body.dataset.rate = camera.rate.toFixed(2);
+    }
+    say(byId("status"), parts.join(" \u00b7 "));
+  }
+
+  /** @param {string} words "" for none */
+  fault(words) {
+    say(byId("fault"), words);
+  }
+
+  async needDiagram() {
+    if (this.askedDiagram) return;
+    this.askedDiagram = true;
+    const found = await this.link.ask({ ask: "diagram" });
+    if (!found.fault) return this.diagram.draw(/** @type {import("./diagram.js").Drawing} */ (/** @type {unknown} */ (found)));
+    this.askedDiagram = false;
+    this.diagram.fail(found.fault);
+  }
+
+  /** The choice of scaling, colours and order changed. */
+  chosen() {
+    const { scale, color, sort } = this.settings.choice;
+    const { view } = this.stage;
+    const tiles = view && "tiles" in view ? view.tiles : null;
+    if (scale === "fixed" && this.place.low === null && tiles) Object.assign(this.place, { low: round(tiles.lowest), high: round(tiles.highest) });
+    this.go({ scale, color, sort }, false);
+    this.link.look = null; // the thumbnails are drawn anew
+    this.look();
+  }
+
+  /** @param {"low" | "high"} name @param {string} label */
+  end(name, label) {
+    const input = make("input");
+    input.type = "number";
+    input.step = "any";
+    input.setAttribute("aria-label", label);
+    input.addEventListener("change", () => this.go({ [name]: Number(input.value) }, false));
+    return input;
+  }
+
+  showRange() {
+    const { low, high, scale, zoom } = this.place;
+    const fixed = scale === "fixed" && low !== null && high !== null;
+    this.range.hidden = scale !== "fixed";
+    [this.ends[0].value, this.ends[1].value] = [String(low ?? ""), String(high ?? "")];
+    this.stage.range = fixed ? { low, high } : null;
+    say(this.zoomButton, `Zoom ${zoom}\u00d7`);
+  }
+
+  zoom() {
+    this.go({ zoom: this.place.zoom >= 8 ? 1 : this.place.zoom * 2 }, false);
+  }
+
+  /** @param {number} right @param {number} down */
+  move(right, down) {
+    const { place } = this;
+    const found = findBlob(this.facts, place.blob);
+    const { tiles } = this.unit;
+    if (!found || place.param) return;
+    if (tiles && document.activeElement === this.unit.canvas) {
+      const y = Math.max(0, Math.min(tiles.height - 1, place.y + down));
+      return this.go({ y, x: Math.max(0, Math.min(tiles.width - 1, place.x + right)) }, false);
+    }
+    const tile = this.neighbour(right, down);
+    const middle = place.tile < 0 && found.write.maps ? { y: found.write.dims[found.write.dims.length - 2] >> 1, x: found.write.dims[found.write.dims.length - 1] >> 1 } : {};
+    this.go({ tile, ...middle }, false);
+  }
+
+  /** @param {number} right @param {number} down @returns {number} the tile there */
+  neighbour(right, down) {
+    const { view, first } = this.stage;
+    const { tile } = this.place;
+    if (!view) return tile;
+    if (!("order" in view)) return Math.max(0, Math.min(view.values.length - 1, tile + right + 10 * down));
+    const at = view.order.indexOf(tile - first);
+    const wanted = at < 0 ? 0 : at + right + down * view.layout.columns;
+    return wanted >= 0 && wanted < view.order.length ? view.order[wanted] + first : tile;
+  }
+
+  /** @param {number} by */
+  layer(by) {
+    const items = this.facts.items.filter((item) => item.writes.length);
+    const at = items.findIndex((item) => item.writes.some((write) => write.blob === this.place.blob));
+    const next = items[Math.max(0, Math.min(items.length - 1, at + by))];
+    if (next) this.goItem(next, false);
+  }
+
+  /** The next state of the blob: before ReLU, after it. */
+  beforeAfter() {
+    const found = findBlob(this.facts, this.place.blob);
+    if (!found) return;
+    const { writes } = found.item;
+    const next = writes[(writes.indexOf(found.write) + 1) % writes.length];
+    this.go({ blob: next.blob, param: "" }, false);
+  }
+
+  listen() {
+    byId("camera").addEventListener("click", () => this.switchCamera());
+    byId("freeze").addEventListener("click", () => this.freeze());
+    byId("aslist").addEventListener("click", () => this.go({ layers: "list" }, false));
+    byId("asdiagram").addEventListener("click", () => this.go({ layers: "diagram" }, false));
+    const help = /** @type {HTMLDialogElement} */ (byId("keys"));
+    help.append(keyTable(KEYS), button("close", () => help.close()));
+    byId("help").addEventListener("click", () => help.showModal());
+    addEventListener("popstate", () => {
+      const image = this.place.image;
+      this.place = { ...readPlace() };
+      if (!this.place.image || this.place.image === CAMERA) this.place.image = image;
+      if (!findBlob(this.facts, this.place.blob)) this.place.blob = this.firstBlob();
+      this.show();
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.chosen());
+    listenToKeys(KEYS, {
+      move: (right, down) => this.move(right, down),
+      layer: (by) => this.layer(by),
+      enter: () => this.enter(),
+      freeze: () => this.freeze(),
+      camera: () => this.switchCamera(),
+      zoom: () => this.zoom(),
+      next: (name) => this.settings.next(name),
+      before: () => this.beforeAfter(),
+      help: () => (help.open ? help.close() : help.showModal()),
+      reset: () => this.reset(help),
+    }, (event) => this.steers(event, help));
+  }
+
+  /** @param {KeyboardEvent} event @param {HTMLDialogElement} help @returns {boolean} whether arrows and Enter are ours */
+  steers(event, help) {
+    if (help.open || !(event.target instanceof Element)) return false;
+    if (event.key === "Enter") return event.target.tagName === "CANVAS";
+    return !event.target.closest("nav, .gallery");
+  }
+
+  enter() {
+    const { view } = this.stage;
+    if (document.activeElement === this.unit.canvas) view?.canvas.focus();
+    else {
+      if (this.place.tile < 0) this.move(0, 0);
+      this.unit.canvas.focus();
+    }
+  }
+
+  /** @param {HTMLDialogElement} help */
+  reset(help) {
+    if (help.open) return help.close();
+    if (this.camera?.frozen) this.freeze();
+    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "all", color: "auto", sort: "index", low: null, high: null, zoom: 1 }, false);
+    this.link.look = null;
+    this.look();
+  }
+}
+
+/** @param {number} value */
+function round(value) {
+  return Number(value.toPrecision(3));
+}
+
+async function start() {
+  const link = new Link(takeToken());
+  try {
+    /** @type {Facts} */
+    const facts = await link.get("/api/facts");
+    say(byId("name"), facts.name);
+    say(byId("words"), facts.words);
+    byId("words").title = facts.notes.join("\n");
+    document.title = `${facts.name} \u2013 layerscope`;
+    await new Viewer(facts, link).start();
+  } catch (error) {
+    say(byId("words"), "");
+    say(byId("fault"), error instanceof Error ? error.message : String(error));
+  }
+  document.documentElement.classList.add("js", "ready");
+}
+
+start();
