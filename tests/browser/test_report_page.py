@@ -229,6 +229,70 @@ def test_grids_fit_a_window_that_is_made_narrow(visit: Visit, demo: Demo) -> Non
     assert abs(value - blobs["conv1@conv1"][0, channel, y, x]) <= 1.1 * precision
 
 
+def branched(folder: Path, branches: int) -> Path:
+    """The report of a net of so many branches side by side, twice."""
+    lines = [
+        'layer { name: "data" type: "Input" top: "data" input_param { shape {'
+        " dim: 1 dim: 3 dim: 14 dim: 14 } } }"
+    ]
+    bottom = "data"
+    for block in ("inception_a", "inception_b"):
+        parts = [f"{block}/3x3_reduce_{i}" for i in range(branches)]
+        lines += [
+            f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}"'
+            " convolution_param { num_output: 2 kernel_size: 1 } }"
+            for name in parts
+        ]
+        bottom, joined = f"{block}/output", " ".join(f'bottom: "{name}"' for name in parts)
+        lines.append(f'layer {{ name: "{bottom}" type: "Concat" {joined} top: "{bottom}" }}')
+    path = folder / "branched.prototxt"
+    path.write_text("\n".join(lines))
+    image = np.ones((3, 14, 14), np.float32)
+    return ls.report(ls.open(path).filled(), image, folder / "branched.html")
+
+
+IN_SIGHT = """(links) => {
+  const box = document.querySelector("nav.drawing").getBoundingClientRect();
+  return links.map((link) => link.getBoundingClientRect()).filter((r) =>
+    r.left >= box.left && r.right <= box.right && r.top >= box.top && r.bottom <= box.bottom).length;
+}"""
+
+
+def diagram_scale(page: Any) -> float:
+    found: float = page.locator("nav.drawing svg").evaluate(
+        "svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
+    )
+    return found
+
+
+def test_a_wide_diagram_is_seen_from_side_to_side(visit: Visit, tmp_path: Path) -> None:
+    """Four branches beside 1400 pixels of page, their words at three fifths of their size or more."""
+    page = visit(branched(tmp_path, 4), width=1400)
+    page.keyboard.press("o")
+    box = page.locator("nav.drawing")
+    assert box.evaluate("b => b.querySelector('svg').viewBox.baseVal.width") > 800
+    assert box.evaluate("b => b.scrollWidth <= b.clientWidth")
+    links = box.locator("a")
+    assert links.count() == 11 and links.evaluate_all(IN_SIGHT) == 11
+    assert 0.6 <= diagram_scale(page) < 0.9
+    assert box.bounding_box()["width"] <= 0.4 * 1400
+
+
+@pytest.mark.parametrize(("branches", "width"), [(12, 1400), (4, 390)])
+def test_a_wider_diagram_scrolls_to_the_layer(
+    visit: Visit, tmp_path: Path, branches: int, width: int
+) -> None:
+    page = visit(branched(tmp_path, branches), width=width, height=700)
+    assert diagram_scale(page) == pytest.approx(0.6, abs=0.01)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for _ in range(2 + branches):
+        page.keyboard.press("o")
+        current = page.locator("nav.drawing a[aria-current]")
+        if page.locator("section.layer:focus").get_attribute("id") == "layer0":
+            continue
+        assert current.evaluate_all(IN_SIGHT) == 1
+
+
 CONTRAST = """
 () => {
   const channel = (v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };

@@ -14,9 +14,9 @@ from layerscope.measure.receptive import receptive_fields
 from layerscope.measure.top import Guess, probability_blob, top
 from layerscope.net import Layer, Net
 from layerscope.show.contents import (
+    Contents,
     anchor,
     blocks,
-    contents_html,
     family_class,
     family_style,
 )
@@ -35,7 +35,8 @@ class Document:
         self._net, self._blobs, self._labels = net, blobs, labels
         self._costs, self._fields = layer_costs(net), receptive_fields(net)
         self._blocks = blocks(net)
-        self._shell = Shell(style() + family_style())
+        self._contents = Contents(net)
+        self._shell = Shell(style() + family_style() + self._contents.style)
         self._sections: list[str] = []
         self._places: dict[int, str] = {}  # id of a source to that of its data
 
@@ -54,7 +55,7 @@ class Document:
         yield f"{totals.weights:,} weights ({size(totals.weight_bytes)}),"
         yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}</p></header>"
         yield '<div class="page">'
-        yield from contents_html(net)
+        yield from self._contents.html()
         yield "<main>"
         yield self._input()
         yield from notes_html(net.notes)
