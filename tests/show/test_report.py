@@ -343,6 +343,30 @@ def test_a_batch_is_described_by_the_image_that_is_shown(tmp_path: Path, lenet: 
     assert "most likely (p), image 1 of 3" in page
 
 
+def test_a_net_without_a_softmax_lists_its_largest_scores(tmp_path: Path, lenet: ls.Net) -> None:
+    """By their labels, as numbers: they are no shares of a whole."""
+    path = tmp_path / "scores.prototxt"
+    path.write_text(LENET.replace('layer { name: "p" type: "Softmax" bottom: "f" top: "p" }', ""))
+    net = ls.open(path).filled()
+    blobs = net.run(np.random.default_rng(3).normal(size=(2, 1, 28, 28)).astype(np.float32))
+    labels = [f"the digit {i}" for i in range(10)]
+    page = ls.report(net, blobs, tmp_path / "s.html", labels=labels).read_text("utf-8")
+    (table,) = re.findall(r'<table class="guesses">.*?</table>', page, re.DOTALL)
+    found = re.findall(r"<tr>(.*?)</tr>", table)
+    scores = sorted(((float(v), i) for i, v in enumerate(blobs["f"][0])), reverse=True)
+    assert [Page(row).words for row in found] == [
+        [f"{value:.4g}", f"the digit {i}"] for value, i in scores[:5]
+    ]
+    caption = "largest scores (f; the net ends without a softmax), image 1 of 2"
+    assert (
+        f"<caption>{caption}</caption>" in table and "%" not in table and "most likely" not in page
+    )
+    names = {p["title"]: p["names"] for p in index_of(page)["panels"] if p["kind"] == "vector"}
+    assert names["f (2, 10)"] == labels and names["f/1 (10,)"] == []
+    unit = ls.explain(net, blobs, "f:top1")
+    assert f"the digit {scores[0][1]}" in unit.text(labels)
+
+
 def test_costs_name_the_batch_of_the_file(tmp_path: Path, lenet: ls.Net, demo_page: str) -> None:
     page = report_of(lenet, np.zeros((1, 28, 28), np.float32), tmp_path)
     header = " ".join(page.split('<header class="top">')[1].split("</header>")[0].split())

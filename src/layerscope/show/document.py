@@ -11,7 +11,7 @@ from typing import Any
 from layerscope.blobs import Blobs
 from layerscope.measure.cost import Cost, layer_costs
 from layerscope.measure.receptive import receptive_fields
-from layerscope.measure.top import Guess, probability_blob, top
+from layerscope.measure.top import Guess, probability_blob, score_blob, top
 from layerscope.net import Layer, Net
 from layerscope.show.contents import (
     Contents,
@@ -66,7 +66,7 @@ class Document:
         yield f"{params_html(found, styled=False)}</div></section></main></div>"
 
     def _input(self) -> str:
-        """What was fed, and the most likely classes."""
+        """What was fed, and the classes with the largest probabilities or scores."""
         net, blobs = self._net, self._blobs
         parts = ['<section class="fed"><h2>Input</h2><div class="fed">']
         for name, fed in blobs.fed.items():
@@ -74,9 +74,10 @@ class Document:
                 parts.append(fed_picture(name, fed.picture, fed.statement))
             else:
                 parts.append(f"<p>{text(name)}: {text(fed.statement)}</p>")
-        last = probability_blob(net)
+        scores = score_blob(net)
+        last = probability_blob(net) or scores
         if last is not None and last in blobs and blobs[last].size:
-            parts.append(_guesses(last, blobs[last], self._labels))
+            parts.append(_guesses(last, blobs[last], self._labels, scores=bool(scores)))
         return "".join(parts) + "</div></section>"
 
     def _section(
@@ -211,10 +212,12 @@ def _row(name: str, words: str, *, bad: bool = False) -> str:
     return f'<div class="{kind}"><dt>{name}</dt><dd>{words}</dd></div>'
 
 
-def _guesses(name: str, array: Any, labels: Sequence[str]) -> str:
-    rows = "".join(_guess(g) for g in top(array[0], list(labels)))
+def _guesses(name: str, array: Any, labels: Sequence[str], *, scores: bool) -> str:
+    rows = "".join((_score if scores else _guess)(g) for g in top(array[0], list(labels)))
     which = f", image 1 of {len(array)}" if len(array) > 1 else ""
     caption = f"most likely ({text(name)}){which}"
+    if scores:
+        caption = f"largest scores ({text(name)}; the net ends without a softmax){which}"
     return f'<table class="guesses"><caption>{caption}</caption>{rows}</table>'
 
 
@@ -222,9 +225,17 @@ def _guess(guess: Guess) -> str:
     """A class with its probability as number and bar."""
     width = 100 * max(0.0, min(1.0, guess.value))
     return (
-        f"<tr><td>{100 * guess.value:.2f} %</td>"
-        f'<td class="name">{text(guess.label or f"class {guess.index}")}</td>'
+        f"<tr><td>{100 * guess.value:.2f} %</td>{_class(guess)}"
         '<td><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="100" height="10" class="rest"/><rect width="{width:.2f}" height="10"/>'
         "</svg></td></tr>"
     )
+
+
+def _score(guess: Guess) -> str:
+    """A class with its score: a number, as it is no share of anything."""
+    return f'<tr><td class="right">{guess.value:.4g}</td>{_class(guess)}</tr>'
+
+
+def _class(guess: Guess) -> str:
+    return f'<td class="name">{text(guess.label or f"class {guess.index}")}</td>'
