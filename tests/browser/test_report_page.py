@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
+from layerscope.demo import DEFINITION, WEIGHTS
 from layerscope.pictures import grid
 
 pytest_plugins = ["browsing"]
@@ -132,6 +133,7 @@ def test_scaling_and_colours_change_the_pixels(visit: Visit, demo: Demo) -> None
     columns, _ = layout(found, 55)
     for scale, color, name in (
         ("tile", "auto", "gray"),
+        ("tile-signed", "auto", "gray"),
         ("signed", "auto", "diverging"),
         ("all", "heat", "heat"),
     ):
@@ -142,6 +144,37 @@ def test_scaling_and_colours_change_the_pixels(visit: Visit, demo: Demo) -> None
         shown = drawn[..., 3] == 255
         off = np.abs(drawn[shown][:, :3].astype(int) - wanted[shown])
         assert off.max() <= 6 and off.mean() < 1, (scale, color)
+
+
+@pytest.mark.parametrize(("layer", "number"), [(1, 1), (5, 1)], ids=["in colour", "kernels"])
+def test_filters_are_each_around_zero_as_everywhere(
+    visit: Visit, demo: Demo, layer: int, number: int
+) -> None:
+    """Zero is mid gray in each; the maps beside them are still scaled over all."""
+    path, _ = demo
+    page = visit(path)
+    found = canvas(page, layer, number)
+    assert canvas(page, layer).get_attribute("data-drawn") == "all auto index"
+    net = ls.open(DEFINITION, WEIGHTS)
+    weights = net.params[net.layers[layer].name][0].data
+    side = weights.shape[2]
+    drawn = pixels(found)
+    times = next(
+        t
+        for t in range(12, 0, -1)
+        if (drawn.shape[1] + (2 if t > 3 else 1)) % (side * t + (2 if t > 3 else 1)) == 0
+    )
+    step = side * times + (2 if times > 3 else 1)
+    columns = (drawn.shape[1] + step) // step
+    kernels = weights if weights.shape[1] == 3 else weights.reshape(-1, 1, side, side)
+    for tile in (0, 5, 40):
+        most = max(abs(float(v)) for v in kernels[tile].ravel())
+        y, x = tile // columns * step, tile % columns * step
+        cut = drawn[y : y + side * times : times, x : x + side * times : times, :3].astype(int)
+        planes = kernels[tile][::-1] if len(kernels[tile]) == 3 else kernels[tile][[0, 0, 0]]
+        wanted = np.floor((planes / most + 1) * 127 + 0.5).transpose(1, 2, 0)
+        assert np.abs(cut - wanted).max() <= 1
+    assert readout(found).startswith("scaled each around zero: -")
 
 
 def test_the_keyboard_walks_through_the_net(visit: Visit, demo: Demo) -> None:
@@ -174,12 +207,12 @@ def test_the_keyboard_walks_through_the_net(visit: Visit, demo: Demo) -> None:
     assert (after[1], after[2]) == (before[1] + 1, before[2])
     page.keyboard.press("Escape")
     page.keyboard.press("s")
-    assert page.locator("select[name=scale]").input_value() == "tile"
+    assert page.locator("select[name=scale]").input_value() == "all"
     page.keyboard.press("h")
     assert page.locator("dialog.help[open] kbd").count() > 10
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    assert page.locator("select[name=scale]").input_value() == "all"
+    assert page.locator("select[name=scale]").input_value() == "auto"
 
 
 def test_the_diagram_leads_to_the_layers(visit: Visit, demo: Demo) -> None:

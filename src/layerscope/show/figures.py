@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from layerscope.measure.distribution import Distribution, distribution
 from layerscope.pictures.packed import pack
+from layerscope.pictures.scale import Scale
 from layerscope.text import printable, shape, times
 
 # Of packed values, before base64 makes them a third more; all of a VGG-16 fits, on 20 MB.
@@ -26,6 +27,8 @@ FEWEST = 8
 MOST_OF_A_PARAM = 49_152  # filters of a deep layer are many and alike
 SMALL_TILE = 64  # values; smaller tiles share one pair of ends, which would be as large as they are
 FEW = 8  # up to so many numbers of a param are written out
+# What `pictures.filters` and `show --param` scale params by; maps are scaled over all.
+_SCALES: dict[str, Scale] = {"filter": "tile-signed", "kernel": "tile-signed", "row": "signed"}
 MOST_COLUMNS = 2048  # a matrix that is wider is told by its distribution
 
 
@@ -260,6 +263,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "title": source.title,
             "unit": "matrix" if one else source.unit,
             "depth": source.depth,
+            "scale": _SCALES.get(source.unit, "all"),
         },
     }
 

@@ -1,6 +1,6 @@
 // A grid of tiles on a canvas: hover tells a value, a click or Enter opens a tile, arrows move.
 
-import { layoutOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
+import { isSigned, layoutOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
 import { scaleWords } from "./settings.js";
 import { measured, number } from "./words.js";
 
@@ -17,6 +17,7 @@ import { measured, number } from "./words.js";
  * @property {number} width
  * @property {string} title what a screen reader says
  * @property {string} unit what a tile is: "channel", "filter", ...
+ * @property {import("./tiles.js").Scale} scale what it is drawn with, unless another scale is chosen
  * @property {number} depth slices of a channel, or kernels of a filter, that are tiles of their own
  */
 
@@ -85,11 +86,18 @@ export class Grid {
     this.markPlace(this.place);
   }
 
+  /** @returns {import("./tiles.js").Scale} */
+  get scale() {
+    const { scale } = this.settings.choice;
+    return scale === "auto" ? this.meta.scale : scale;
+  }
+
   /** Draw now. */
   draw() {
     this.visible = true;
     const tiles = (this.tiles ??= this.load());
-    const { scale, color, sort } = this.settings.choice;
+    const { scale } = this;
+    const { color, sort } = this.settings.choice;
     if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
@@ -115,9 +123,9 @@ export class Grid {
     const { tiles, meta, layout } = this;
     if (!tiles) return;
     if (!unit) {
-      const { scale } = this.settings.choice;
+      const { scale } = this;
       const most = Math.max(-tiles.lowest, tiles.highest);
-      const [low, high] = scale === "signed" ? [-most, most] : [tiles.lowest, tiles.highest];
+      const [low, high] = isSigned(scale) ? [-most, most] : [tiles.lowest, tiles.highest];
       const drawn = layout.every > 1 ? `, drawn ${layout.every} times smaller` : layout.times > 1 ? `, drawn ${layout.times} times larger` : "";
       this.readout.textContent = `scaled ${scaleWords(scale)}: ${number(low, 3)} \u2026 ${number(high, 3)}${drawn}`;
       return;

@@ -2,7 +2,7 @@
 // from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
 
 /**
- * @typedef {"all" | "tile" | "signed"} Scale
+ * @typedef {"all" | "tile" | "signed" | "tile-signed"} Scale
  * @typedef {"auto" | "gray" | "heat" | "diverging"} Color
  * @typedef {"index" | "mean" | "max"} Sort
  * @typedef {{low: number, high: number}} Extent the values of the darkest and the brightest level
@@ -126,20 +126,25 @@ export function orderOf(tiles, sort, sizes = false) {
  * @returns {Extent}
  */
 export function extentOf(tiles, tile, scale) {
-  if (scale === "tile") return summaryOf(tiles, tile);
-  const { lowest: low, highest: high } = tiles;
+  const own = scale === "tile" || scale === "tile-signed";
+  const { low, high } = own ? summaryOf(tiles, tile) : { low: tiles.lowest, high: tiles.highest };
   const most = Math.max(-low, high);
-  return scale === "signed" ? { low: -most, high: most } : { low, high };
+  return isSigned(scale) ? { low: -most, high: most } : { low, high };
+}
+
+/** @param {Scale} scale @returns {boolean} whether zero is the middle of the scale */
+export function isSigned(scale) {
+  return scale === "signed" || scale === "tile-signed";
 }
 
 /**
- * The top level that a palette and a scale leave: "signed" needs a middle one.
+ * The top level that a palette and a scale leave: one around zero needs a middle one.
  * @param {Scale} scale
  * @param {boolean} full whether all 256 levels are grays
  * @returns {number}
  */
 function topOf(scale, full) {
-  return full ? (scale === "signed" ? 254 : 255) : TOP;
+  return full ? (isSigned(scale) ? 254 : 255) : TOP;
 }
 
 /**

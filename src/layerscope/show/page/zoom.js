@@ -106,13 +106,13 @@ export class Zoom {
     const room = Math.min(window.innerWidth - 64, 900);
     this.layout = layoutOf(1, all.height, all.width, room, window.innerHeight - 260);
     this.layout = this.layout.every > 1 ? { ...this.layout, every: 1, times: 1, width: all.width, height: all.height } : this.layout;
-    const { scale, color } = grid.settings.choice;
+    const { color } = grid.settings.choice;
     const size = sizeOf(this.layout);
     this.canvas.width = size.width;
     this.canvas.height = size.height;
     this.frame.style.width = `${size.width}px`;
     this.frame.style.height = `${size.height}px`;
-    const pixels = paint(this.one, [0], this.layout, scale, color, grid.palettes);
+    const pixels = paint(this.one, [0], this.layout, grid.scale, color, grid.palettes);
     this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
     const { low, mean, high } = summaryOf(all, this.tile);
     const name = tileWords(grid.meta, this.tile);
