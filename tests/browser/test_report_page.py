@@ -95,6 +95,9 @@ def test_a_click_enlarges_a_tile(visit: Visit, demo: Demo) -> None:
     columns, _ = layout(found, 55)
     channel = columns + 2
     assert dialog.locator("h3").text_content() == f"conv1@conv1 (1, 48, 55, 55): channel {channel}"
+    one = blobs["conv1@conv1"][0, channel].astype(np.float64)
+    facts = f"55 x 55, {one.min():.4g} to {one.max():.4g}, mean {one.mean():.4g}"
+    assert dialog.locator("p").first.text_content() == facts
     large = dialog.locator("canvas")
     box = large.bounding_box()
     times = round(box["width"] / 55)

@@ -255,6 +255,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "width": tiles.shape[-1],
             "shared": source.shares_ends or one,
             "ends": _ends(source),
+            "means": _means(source),
             "slope": source.slope,
             "low": spread.low,
             "high": spread.high,
@@ -273,3 +274,18 @@ def _ends(source: Source) -> str:
         return ""
     shown = source.ends[:, : source.shown].astype("<f4")
     return b64encode(shown.tobytes()).decode("ascii")
+
+
+def _means(source: Source) -> str:
+    """The mean of each shown tile, over its finite values: bytes for values have it no more."""
+    assert source.tiles is not None
+    tiles = source.tiles[: source.shown]
+    rows = tiles.reshape(1 if source.unit == "row" else len(tiles), -1)
+    with np.errstate(all="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
+        known = np.full(len(rows), rows.shape[1])
+        if not np.isfinite(sums).all():
+            finite = np.isfinite(rows)
+            sums, known = rows.sum(axis=1, dtype=np.float64, where=finite), finite.sum(axis=1)
+        means = (sums / known).astype("<f4")
+    return b64encode(means.tobytes()).decode("ascii")

@@ -16,6 +16,7 @@
  * @property {Uint8Array} codes count * planes * height * width; 0 is NaN or infinite
  * @property {Float32Array} low the value of code 1: of each plane, or one for all of them
  * @property {Float32Array} high the value of code 255; it may be the lesser one
+ * @property {Float32Array | null} [means] the true mean of each tile, where it is known
  * @property {number | null} slope what values below zero are multiplied with; null leaves them
  * @property {number} lowest the least value of the whole array, shown or not
  * @property {number} highest the greatest
@@ -97,7 +98,7 @@ export function summaryOf(tiles, tile) {
       high = Math.max(high, value);
     }
   }
-  return finite ? { low, mean: sum / finite, high } : { low: NaN, mean: NaN, high: NaN };
+  return finite ? { low, mean: tiles.means ? tiles.means[tile] : sum / finite, high } : { low: NaN, mean: NaN, high: NaN };
 }
 
 /**

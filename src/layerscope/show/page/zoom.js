@@ -1,8 +1,8 @@
 // One tile, as large as the screen allows, in a dialog: the value of every unit can be read.
 
-import { layoutOf, paint, sizeOf, summaryOf, unitAt } from "./tiles.js";
+import { layoutOf, paint, precisionOf, sizeOf, summaryOf, unitAt } from "./tiles.js";
 import { tileWords, unitWords } from "./grid.js";
-import { number } from "./words.js";
+import { measured, number } from "./words.js";
 
 /** @typedef {import("./grid.js").Grid} Grid */
 /** @typedef {import("./tiles.js").Tiles} Tiles */
@@ -119,7 +119,11 @@ export class Zoom {
     this.title.textContent = `${grid.meta.title}: ${name}`;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${grid.meta.title}: ${name}; arrow keys move the unit`);
-    this.facts.textContent = `${all.height} x ${all.width}, ${number(low)} to ${number(high)}, mean ${number(mean)}`;
+    // A tile with ends of its own has them exactly; those of many are as exact as its other values.
+    const precision = all.count > 1 && all.low.length === 1 ? precisionOf(all, this.tile) : 0;
+    /** @param {number} end */
+    const words = (end) => (precision ? measured(end, precision) : number(end));
+    this.facts.textContent = `${all.height} x ${all.width}, ${words(low)} to ${words(high)}, mean ${number(mean)}`;
     this.say();
   }
 
@@ -160,5 +164,6 @@ function single(tiles, tile) {
     codes: tiles.codes.subarray(tile * area, (tile + 1) * area),
     low: tiles.low.subarray(...part),
     high: tiles.high.subarray(...part),
+    means: tiles.means ? tiles.means.subarray(tile, tile + 1) : null,
   };
 }
