@@ -10,6 +10,7 @@ from typing import Any
 
 from layerscope.blobs import Blobs
 from layerscope.measure.cost import Cost, layer_costs
+from layerscope.measure.distribution import Distribution
 from layerscope.measure.receptive import receptive_fields
 from layerscope.measure.top import Guess, probability_blob, score_blob, top
 from layerscope.net import Layer, Net
@@ -193,7 +194,7 @@ def _numbers(figure: Figure) -> str:
     spread = figure.spread
     rows = [("lowest", f"{spread.low:.4g}"), ("highest", f"{spread.high:.4g}")]
     rows.append(("mean", f"{spread.mean:.4g}"))
-    zeros = f"{100 * spread.zeros / max(1, spread.size):.1f} %"
+    zeros = _zeros(spread)
     if not spread.zeros:
         rows.append(("zeros", zeros))
     found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
@@ -205,6 +206,16 @@ def _numbers(figure: Figure) -> str:
     if spread.not_finite:
         found += _row("NaN or infinite", f"{spread.not_finite:,}", bad=True)
     return f'<dl class="numbers">{found}</dl>'
+
+
+def _zeros(spread: Distribution) -> str:
+    """Their share; neither a few of many nor all but a few are rounded away."""
+    if not spread.zeros:
+        return "none"
+    part = 100 * spread.zeros / spread.size
+    if part < 0.1:
+        return "&lt; 0.1 %"
+    return "&gt; 99.9 %" if 99.9 < part < 100 else f"{part:.1f} %"
 
 
 def _row(name: str, words: str, *, bad: bool = False) -> str:
