@@ -114,6 +114,19 @@ def test_a_click_enlarges_a_tile(visit: Visit, demo: Demo) -> None:
     page.locator("dialog.zoom").wait_for(state="hidden")
 
 
+def test_an_enlarged_small_tile_says_how_exact_it_is(visit: Visit, demo: Demo) -> None:
+    page = visit(demo[0])
+    canvas(page, 9, 1).click(position={"x": 1, "y": 1})
+    words = page.locator("dialog.zoom[open] p").first.text_content()
+    match = re.fullmatch(r"3 x 3, (\S+) ± (\S+) to (\S+) ± \S+, mean (\S+) ± \S+", words)
+    assert match, words
+    low, off, high, mean = map(float, match.groups())
+    net = ls.open(DEFINITION, WEIGHTS)
+    kernel = net.params[net.layers[9].name][0].data[0, 0].astype(np.float64)
+    for told_value, value in ((low, kernel.min()), (high, kernel.max()), (mean, kernel.mean())):
+        assert abs(told_value - value) <= 1.1 * off
+
+
 def test_channels_are_sorted(visit: Visit, demo: Demo) -> None:
     path, blobs = demo
     page = visit(path)

@@ -201,3 +201,8 @@ def test_the_mean_of_filters_in_colour_and_of_a_matrix() -> None:
     assert found.tolist() == pytest.approx([math.fsum(f.ravel()) / 243 for f in colored], rel=1e-5)
     rows = np.arange(12.0, dtype=np.float32).reshape(4, 1, 3)
     assert tile_means(Source("m", rows, (4, 3), "row", rows)).tolist() == [5.5]
+
+
+def test_small_tiles_have_no_means_in_the_page() -> None:
+    """4 bytes beside 9: the page computes them, and says how far off they may be."""
+    assert tile_means(maps(5, 3)).size == 0 and tile_means(maps(5, 8)).size == 5

@@ -277,9 +277,15 @@ def _ends(source: Source) -> str:
 
 
 def _means(source: Source) -> str:
-    """The mean of each shown tile, over its finite values: bytes for values have it no more."""
+    """The mean of each shown tile, over its finite values: bytes for values have it no more.
+
+    None for small tiles, of which means would be half as large as the values; the page computes it,
+    and says how far it may be off.
+    """
     assert source.tiles is not None
     tiles = source.tiles[: source.shown]
+    if source.shares_ends and source.unit != "row":
+        return ""
     rows = tiles.reshape(1 if source.unit == "row" else len(tiles), -1)
     with np.errstate(all="ignore"):
         sums = rows.sum(axis=1, dtype=np.float64)

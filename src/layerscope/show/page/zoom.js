@@ -119,11 +119,11 @@ export class Zoom {
     this.title.textContent = `${grid.meta.title}: ${name}`;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${grid.meta.title}: ${name}; arrow keys move the unit`);
-    // A tile with ends of its own has them exactly; those of many are as exact as its other values.
-    const precision = all.count > 1 && all.low.length === 1 ? precisionOf(all, this.tile) : 0;
-    /** @param {number} end */
-    const words = (end) => (precision ? measured(end, precision) : number(end));
-    this.facts.textContent = `${all.height} x ${all.width}, ${words(low)} to ${words(high)}, mean ${number(mean)}`;
+    // A tile with ends of its own is told exactly; of small ones, which share them, values are packed.
+    const precision = all.means ? 0 : precisionOf(all, this.tile);
+    /** @param {number} value */
+    const words = (value) => (precision ? measured(value, precision) : number(value));
+    this.facts.textContent = `${all.height} x ${all.width}, ${words(low)} to ${words(high)}, mean ${words(mean)}`;
     this.say();
   }
 
