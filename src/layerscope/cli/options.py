@@ -250,7 +250,7 @@ def find_labels(given: Path | None, net_file: str, net: Net) -> list[str] | None
         return labels
     for name in _LABEL_FILES:
         beside = Path(net_file).parent / name
-        if beside.is_file():
+        if beside.is_file() and net.blobs:
             labels = read_labels(beside)
             if len(labels) == classes:
                 return labels

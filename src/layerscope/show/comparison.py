@@ -298,7 +298,7 @@ def _on_one_scale(made: Sequence[Figure], group: int) -> None:
         if number == 2:
             each.panel["fixed"] = _SIGNED
         elif each.panel["kind"] == "tiles":
-            each.panel["tiles"] |= {"low": low, "high": high}
+            each.panel["tiles"] |= {"low": low, "high": high, "scale": "all"}
         else:
             each.panel["range"] = [low, high]
 
