@@ -14,8 +14,10 @@ from benchmarks import (
     gradient,
     grids,
     nets,
+    onnx_nets,
     opening,
     overhead,
+    rivals,
     settings,
     surgery,
     table,
@@ -23,6 +25,7 @@ from benchmarks import (
 from benchmarks.timing import Figure
 
 Group = Callable[[], list[Figure]]
+ONNX = ("resnet50", "mobilenet_v2")
 ON_REQUEST = ("settings",)  # only with --only
 
 
@@ -32,6 +35,16 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
     @cache
     def files(name: str) -> nets.NetFiles:
         return nets.write(folder, name, getattr(nets, name)())
+
+    @cache
+    def exported(name: str) -> onnx_nets.OnnxFile:
+        return onnx_nets.write(folder, name, getattr(onnx_nets, name)())
+
+    def kept(name: str, batch: int) -> Group:
+        return lambda: capture.measure(exported(name), batch, goal=capture.ONNX_GOAL, quick=quick)
+
+    def beaten(name: str, batch: int) -> Group:
+        return lambda: rivals.measure(exported(name), batch, quick=quick)
 
     def captured(name: str, batch: int, goal: float | None) -> Group:
         return lambda: capture.measure(files(name), batch, goal=goal, quick=quick)
@@ -57,6 +70,8 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
             *(captured("caffenet", batch, capture.GOAL) for batch in (1, 10, 50)),
             *(captured("googlenet", batch, None) for batch in (1, 10)),
         ],
+        "onnx": [kept(name, batch) for name in ONNX for batch in (1, 10)],
+        "rivals": [beaten(name, batch) for name in ONNX for batch in (1, 10)],
         "gradient": [
             derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)
         ],
