@@ -214,3 +214,13 @@ def test_a_net_that_can_be_computed_in_part(tmp_path: Path) -> None:
     blobs = session.blobs(session.feed(images()["cat"]))
     np.testing.assert_array_equal(blobs["double"], 2 * blobs["data"])
     assert diagram_json(session.net)["parts"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.errors import SystemFaultError
+    from layerscope.viewer import server
+
+    monkeypatch.setattr(server._Server, "run", lambda self, sockets: None)
+    with pytest.raises(SystemFaultError, match="did not start"):
+        ls.view(ls.open(DEFINITION, WEIGHTS), port=0, browser=False)
