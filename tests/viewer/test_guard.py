@@ -261,3 +261,19 @@ def test_an_upload_ends_where_it_is_too_large(guarded: Guard, stated: bool) -> N
         and b"larger than 32 megabytes" in sent[1]["body"]
     )
     assert len(read) == (0 if stated else 33)
+
+
+def test_what_has_no_rule_is_refused_though_the_app_would_take_it() -> None:
+    reached = []
+
+    async def takes_all(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["path"])
+        await send({"type": "websocket.accept"})
+
+    guard = Guard(takes_all, [GOOD], TOKEN, public=["/"], first_message=["/live"])
+    headers = [("host", GOOD), ("origin", f"http://{GOOD}"), ("x-layerscope-token", TOKEN)]
+    for path in ("/new", "/", "/live/", "/LIVE"):
+        assert refused(ask(guard, "websocket", path, "", headers)), path
+    assert refused(ask(guard, "http", "/new", "GET", headers[:2])) and not reached
+    ask(guard, "websocket", "/live", "", headers)
+    assert reached == ["/live"]

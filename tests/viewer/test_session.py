@@ -191,3 +191,36 @@ def test_other_inputs_are_fed_as_given(tmp_path: Path) -> None:
     np.testing.assert_array_equal(session.run(fed, ["sum"])["sum"], given + session.noise())
     with pytest.raises(UsageError, match='input "c" is not in net'):
         Session(ls.open(path), demo_images(), (), {"c": given})
+
+
+PARTLY = """
+name: "partly"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "double" type: "Power" bottom: "data" top: "double" power_param { scale: 2 } }
+layer { name: "ours" type: "Python" bottom: "double" top: "ours" }
+layer { name: "after" type: "ReLU" bottom: "ours" top: "ours" }
+"""
+
+
+def test_a_net_that_can_be_computed_in_part(tmp_path: Path) -> None:
+    """What is not computed is listed with its reason; the rest runs."""
+    path = tmp_path / "partly.prototxt"
+    path.write_text(PARTLY)
+    session = Session(ls.open(path), demo_images())
+    listed = {item["title"]: item for item in items(session.net)}
+    assert [*listed] == ["data", "double", "ours", "after"]
+    assert "Python" in listed["ours"]["reason"] and listed["after"]["reason"]
+    assert not listed["ours"]["writes"] and not listed["double"]["reason"]
+    blobs = session.blobs(session.feed(images()["cat"]))
+    np.testing.assert_array_equal(blobs["double"], 2 * blobs["data"])
+    assert diagram_json(session.net)["parts"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.errors import SystemFaultError
+    from layerscope.viewer import server
+
+    monkeypatch.setattr(server._Server, "run", lambda self, sockets: None)
+    with pytest.raises(SystemFaultError, match="did not start"):
+        ls.view(ls.open(DEFINITION, WEIGHTS), port=0, browser=False)

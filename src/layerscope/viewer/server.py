@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
+import time
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,7 @@ from layerscope.viewer.worker import Worker
 
 HOST, PORT, PORTS = "127.0.0.1", 8710, 40
 _SLACK = 65_536
+STARTING = 30.0  # seconds that a slow machine may take
 
 
 class Viewer:
@@ -70,11 +72,21 @@ class Viewer:
         self._server.run(sockets=[self._socket])
 
     def start(self) -> Viewer:
-        """Serve in a thread of its own."""
+        """Serve in a thread of its own.
+
+        Raises:
+            SystemFaultError: the server does not start.
+        """
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="layerscope server", daemon=True
         )
         self._thread.start()
+        ends = time.monotonic() + STARTING
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > ends:
+                self.close()
+                raise SystemFaultError(f"the viewer's server did not start at port {self.port}")
+            time.sleep(0.01)
         self._open()
         return self
 

@@ -2,7 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
-import { button, byId, make, press, say } from "./elements.js";
+import { button, byId, press, say } from "./elements.js";
 import { findBlob, lastWrite } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
@@ -10,6 +10,7 @@ import { KEYS } from "./keyboard.js";
 import { Link, takeToken } from "./link.js";
 import { List, showList } from "./list.js";
 import { readPlace, writePlace } from "./place.js";
+import { Range } from "./range.js";
 import { Stage } from "./stage.js";
 import { UnitPanel } from "./unit.js";
 import { Why } from "./why.js";
@@ -38,12 +39,7 @@ class Viewer {
     const scales = /** @type {[string, string][]} */ ([...CONTROLS.scale[1], ["fixed", "fixed range"]]);
     this.settings = new Settings({ ...CONTROLS, scale: [CONTROLS.scale[0], scales] });
     this.settings.build(byId("bar"));
-    this.range = make("span", "range");
-    this.ends = [this.end("low", "value of the darkest"), this.end("high", "value of the brightest")];
-    this.zoomButton = button("Zoom 1\u00d7", () => this.zoom());
-    this.zoomButton.title = "key z";
-    this.range.append(...this.ends);
-    byId("bar").append(this.range, this.zoomButton);
+    this.range = new Range(byId("bar"), (ends) => this.go(ends, false), () => this.zoom());
     this.list = new List(facts, this.settings, palettes, (item) => this.goItem(item, true), () => this.look());
     this.diagram = new Diagram((id) => this.goItem(facts.items[id], true));
     this.stage = new Stage(facts, this.settings, palettes, link, {
@@ -142,7 +138,7 @@ class Viewer {
     const { item, write } = found;
     this.settings.choice = { scale: /** @type {Choice["scale"]} */ (place.scale), color: /** @type {Choice["color"]} */ (place.color), sort: /** @type {Choice["sort"]} */ (place.sort) };
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
-    this.showRange();
+    this.stage.range = this.range.show(place);
     this.stage.zoom = place.zoom;
     this.list.mark(item.id);
     this.diagram.mark(item.id);
@@ -324,25 +320,6 @@ class Viewer {
     this.go({ scale, color, sort }, false);
     this.link.look = null; // the thumbnails are drawn anew
     this.look();
-  }
-
-  /** @param {"low" | "high"} name @param {string} label */
-  end(name, label) {
-    const input = make("input");
-    input.type = "number";
-    input.step = "any";
-    input.setAttribute("aria-label", label);
-    input.addEventListener("change", () => this.go({ [name]: Number(input.value) }, false));
-    return input;
-  }
-
-  showRange() {
-    const { low, high, scale, zoom } = this.place;
-    const fixed = scale === "fixed" && low !== null && high !== null;
-    this.range.hidden = scale !== "fixed";
-    [this.ends[0].value, this.ends[1].value] = [String(low ?? ""), String(high ?? "")];
-    this.stage.range = fixed ? { low, high } : null;
-    say(this.zoomButton, `Zoom ${zoom}\u00d7`);
   }
 
   zoom() {
