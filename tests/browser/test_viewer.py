@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from layerscope.measure.top import read_labels
 pytest_plugins = ["browsing"]
 
 Open = Callable[..., Any]
+MIDDLE = ("#writes", "#summaries", "#bar", "#count", "#stage", "#readout", ".below")
 CAMERA = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
@@ -365,11 +367,15 @@ def test_two_tabs_see_their_own(visit: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1440, 900, "light"), (820, 1100, "dark"), (390, 844, "dark")]
+    ("width", "height", "scheme"),
+    [(1440, 900, "light"), (1100, 760, "dark"), (820, 1100, "dark"), (390, 844, "dark")],
 )
 def test_nothing_moves_or_is_too_wide(visit: Open, width: int, height: int, scheme: str) -> None:
     page = visit("blob=conv1&tile=12&y=30&x=17", width, height, color_scheme=scheme)
     until(page, "#why", "difference")
+    rows = [page.locator(name).first.bounding_box() for name in MIDDLE]
+    for above, below in itertools.pairwise(rows):
+        assert above["y"] + above["height"] <= below["y"] + 0.5, "what stands below the other"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     if width > 1000:
         before = [page.locator(s).bounding_box() for s in ("#stage", "#bar", ".below", "#unit")]
