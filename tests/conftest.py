@@ -12,6 +12,10 @@ ROOT = Path(__file__).parent.parent
 GOLDEN = sorted(p.parent for p in (Path(__file__).parent / "golden").glob("*/golden.npz"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write golden pictures anew")
+
+
 @pytest.fixture(scope="session")
 def caffenet() -> ls.Net:
     """CaffeNet's shapes at batch 50, without weights."""
