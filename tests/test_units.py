@@ -90,6 +90,13 @@ def test_what_does_not_exist(run, words: str, message: str) -> None:
         parse_unit(words, net, blobs)
 
 
+@pytest.mark.parametrize("words", ["fc2:\u0663", "fc2:top\u0661", "fc2:\uff11", "fc2:\u00b2"])
+def test_digits_of_other_scripts(run, words: str) -> None:
+    """Arabic, fullwidth and raised ones: what looks like another place is not guessed at."""
+    with pytest.raises(ls.errors.UsageError, match="is no whole number"):
+        parse_unit(words, *run)
+
+
 def test_an_image_that_is_not_there(run) -> None:
     with pytest.raises(ls.errors.UsageError, match="image 2: the batch has 2 images, from 0 on"):
         parse_unit("fc2:1", *run, 2)

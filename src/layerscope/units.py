@@ -19,7 +19,7 @@ _AXES = {
     3: ("channel", "y", "x"),
     4: ("channel", "z", "y", "x"),
 }
-_TOP = re.compile(r"top(\d{1,9})")
+_TOP = re.compile(r"top([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _split(words: str, net: Net) -> tuple[str, str]:
 def _numbers(words: str, places: str) -> tuple[int, ...]:
     parts = [part.strip() for part in places.split(",")] if places.strip() else []
     for part in parts:
-        if not re.fullmatch(r"-?\d{1,99}", part):
+        if not re.fullmatch(r"-?[0-9]{1,99}", part):
             raise UsageError(
                 f"unit {quoted(words)}: {quoted(part)} is no whole number; write it as"
                 f" blob:channel,y,x, or blob:top1 for the largest{nearest_hint(part, ['top1'])}"

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
+from layerscope.demo import DEFINITION, WEIGHTS
 from layerscope.pictures import grid
 
 pytest_plugins = ["browsing"]
@@ -94,6 +95,9 @@ def test_a_click_enlarges_a_tile(visit: Visit, demo: Demo) -> None:
     columns, _ = layout(found, 55)
     channel = columns + 2
     assert dialog.locator("h3").text_content() == f"conv1@conv1 (1, 48, 55, 55): channel {channel}"
+    one = blobs["conv1@conv1"][0, channel].astype(np.float64)
+    facts = f"55 x 55, {one.min():.4g} to {one.max():.4g}, mean {one.mean():.4g}"
+    assert dialog.locator("p").first.text_content() == facts
     large = dialog.locator("canvas")
     box = large.bounding_box()
     times = round(box["width"] / 55)
@@ -108,6 +112,19 @@ def test_a_click_enlarges_a_tile(visit: Visit, demo: Demo) -> None:
     assert told(dialog.locator(".readout").text_content())[0] == channel + 1
     page.keyboard.press("Escape")
     page.locator("dialog.zoom").wait_for(state="hidden")
+
+
+def test_an_enlarged_small_tile_says_how_exact_it_is(visit: Visit, demo: Demo) -> None:
+    page = visit(demo[0])
+    canvas(page, 9, 1).click(position={"x": 1, "y": 1})
+    words = page.locator("dialog.zoom[open] p").first.text_content()
+    match = re.fullmatch(r"3 x 3, (\S+) ± (\S+) to (\S+) ± \S+, mean (\S+) ± \S+", words)
+    assert match, words
+    low, off, high, mean = map(float, match.groups())
+    net = ls.open(DEFINITION, WEIGHTS)
+    kernel = net.params[net.layers[9].name][0].data[0, 0].astype(np.float64)
+    for told_value, value in ((low, kernel.min()), (high, kernel.max()), (mean, kernel.mean())):
+        assert abs(told_value - value) <= 1.1 * off
 
 
 def test_channels_are_sorted(visit: Visit, demo: Demo) -> None:
@@ -132,6 +149,7 @@ def test_scaling_and_colours_change_the_pixels(visit: Visit, demo: Demo) -> None
     columns, _ = layout(found, 55)
     for scale, color, name in (
         ("tile", "auto", "gray"),
+        ("tile-signed", "auto", "gray"),
         ("signed", "auto", "diverging"),
         ("all", "heat", "heat"),
     ):
@@ -142,6 +160,37 @@ def test_scaling_and_colours_change_the_pixels(visit: Visit, demo: Demo) -> None
         shown = drawn[..., 3] == 255
         off = np.abs(drawn[shown][:, :3].astype(int) - wanted[shown])
         assert off.max() <= 6 and off.mean() < 1, (scale, color)
+
+
+@pytest.mark.parametrize(("layer", "number"), [(1, 1), (5, 1)], ids=["in colour", "kernels"])
+def test_filters_are_each_around_zero_as_everywhere(
+    visit: Visit, demo: Demo, layer: int, number: int
+) -> None:
+    """Zero is mid gray in each; the maps beside them are still scaled over all."""
+    path, _ = demo
+    page = visit(path)
+    found = canvas(page, layer, number)
+    assert canvas(page, layer).get_attribute("data-drawn") == "all auto index"
+    net = ls.open(DEFINITION, WEIGHTS)
+    weights = net.params[net.layers[layer].name][0].data
+    side = weights.shape[2]
+    drawn = pixels(found)
+    times = next(
+        t
+        for t in range(12, 0, -1)
+        if (drawn.shape[1] + (2 if t > 3 else 1)) % (side * t + (2 if t > 3 else 1)) == 0
+    )
+    step = side * times + (2 if times > 3 else 1)
+    columns = (drawn.shape[1] + step) // step
+    kernels = weights if weights.shape[1] == 3 else weights.reshape(-1, 1, side, side)
+    for tile in (0, 5, 40):
+        most = max(abs(float(v)) for v in kernels[tile].ravel())
+        y, x = tile // columns * step, tile % columns * step
+        cut = drawn[y : y + side * times : times, x : x + side * times : times, :3].astype(int)
+        planes = kernels[tile][::-1] if len(kernels[tile]) == 3 else kernels[tile][[0, 0, 0]]
+        wanted = np.floor((planes / most + 1) * 127 + 0.5).transpose(1, 2, 0)
+        assert np.abs(cut - wanted).max() <= 1
+    assert readout(found).startswith("scaled each around zero: -")
 
 
 def test_the_keyboard_walks_through_the_net(visit: Visit, demo: Demo) -> None:
@@ -174,12 +223,12 @@ def test_the_keyboard_walks_through_the_net(visit: Visit, demo: Demo) -> None:
     assert (after[1], after[2]) == (before[1] + 1, before[2])
     page.keyboard.press("Escape")
     page.keyboard.press("s")
-    assert page.locator("select[name=scale]").input_value() == "tile"
+    assert page.locator("select[name=scale]").input_value() == "all"
     page.keyboard.press("h")
     assert page.locator("dialog.help[open] kbd").count() > 10
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
-    assert page.locator("select[name=scale]").input_value() == "all"
+    assert page.locator("select[name=scale]").input_value() == "auto"
 
 
 def test_the_diagram_leads_to_the_layers(visit: Visit, demo: Demo) -> None:
@@ -227,6 +276,70 @@ def test_grids_fit_a_window_that_is_made_narrow(visit: Visit, demo: Demo) -> Non
     found.hover(position={"x": 3.5, "y": 2.5})
     channel, y, x, value, precision = told(readout(found))
     assert abs(value - blobs["conv1@conv1"][0, channel, y, x]) <= 1.1 * precision
+
+
+def branched(folder: Path, branches: int) -> Path:
+    """The report of a net of so many branches side by side, twice."""
+    lines = [
+        'layer { name: "data" type: "Input" top: "data" input_param { shape {'
+        " dim: 1 dim: 3 dim: 14 dim: 14 } } }"
+    ]
+    bottom = "data"
+    for block in ("inception_a", "inception_b"):
+        parts = [f"{block}/3x3_reduce_{i}" for i in range(branches)]
+        lines += [
+            f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}"'
+            " convolution_param { num_output: 2 kernel_size: 1 } }"
+            for name in parts
+        ]
+        bottom, joined = f"{block}/output", " ".join(f'bottom: "{name}"' for name in parts)
+        lines.append(f'layer {{ name: "{bottom}" type: "Concat" {joined} top: "{bottom}" }}')
+    path = folder / "branched.prototxt"
+    path.write_text("\n".join(lines))
+    image = np.ones((3, 14, 14), np.float32)
+    return ls.report(ls.open(path).filled(), image, folder / "branched.html")
+
+
+IN_SIGHT = """(links) => {
+  const box = document.querySelector("nav.drawing").getBoundingClientRect();
+  return links.map((link) => link.getBoundingClientRect()).filter((r) =>
+    r.left >= box.left && r.right <= box.right && r.top >= box.top && r.bottom <= box.bottom).length;
+}"""
+
+
+def diagram_scale(page: Any) -> float:
+    found: float = page.locator("nav.drawing svg").evaluate(
+        "svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
+    )
+    return found
+
+
+def test_a_wide_diagram_is_seen_from_side_to_side(visit: Visit, tmp_path: Path) -> None:
+    """Four branches beside 1400 pixels of page, their words at three fifths of their size or more."""
+    page = visit(branched(tmp_path, 4), width=1400)
+    page.keyboard.press("o")
+    box = page.locator("nav.drawing")
+    assert box.evaluate("b => b.querySelector('svg').viewBox.baseVal.width") > 800
+    assert box.evaluate("b => b.scrollWidth <= b.clientWidth")
+    links = box.locator("a")
+    assert links.count() == 11 and links.evaluate_all(IN_SIGHT) == 11
+    assert 0.6 <= diagram_scale(page) < 0.9
+    assert box.bounding_box()["width"] <= 0.4 * 1400
+
+
+@pytest.mark.parametrize(("branches", "width"), [(12, 1400), (4, 390)])
+def test_a_wider_diagram_scrolls_to_the_layer(
+    visit: Visit, tmp_path: Path, branches: int, width: int
+) -> None:
+    page = visit(branched(tmp_path, branches), width=width, height=700)
+    assert diagram_scale(page) == pytest.approx(0.6, abs=0.01)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for _ in range(2 + branches):
+        page.keyboard.press("o")
+        current = page.locator("nav.drawing a[aria-current]")
+        if page.locator("section.layer:focus").get_attribute("id") == "layer0":
+            continue
+        assert current.evaluate_all(IN_SIGHT) == 1
 
 
 CONTRAST = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,23 @@ def test_diagram_leaves_no_file_behind(run, small, tmp_path: Path) -> None:
     assert run("diagram", long, "-o", "long.svg").code == 0
 
 
+def test_report_of_weights_alone(run, tmp_path: Path, image: Path) -> None:
+    """One line that says what is missing, with and without an image; of labels nothing."""
+    path, numbers = tmp_path / "w.safetensors", np.ones(108, "<f4").tobytes()
+    table = {"c.weight": {"dtype": "F32", "shape": [4, 3, 3, 3], "data_offsets": [0, 432]}}
+    words = json.dumps(table).encode()
+    path.write_bytes(struct.pack("<Q", len(words)) + words + numbers)
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    for files in ([path], [path, image]):
+        found = run("report", *files)
+        assert found.code == 2 and found.out == ""
+        (line,) = found.err.splitlines()
+        assert line.startswith(
+            f"error: report draws blobs: {path.name} holds weights without a net"
+        )
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_labels_of_another_net(run, small, image) -> None:
     """Those that were found by themselves are left aside, those that were asked for refused."""
     labels = small[0].parent / "synset_words.txt"
@@ -293,6 +311,10 @@ BAD = [
      "it is a folder"),
     (lambda f: ["report", DEFINITION, WEIGHTS, images()["cat"], "-o", f / "page.pdf"], 2,
      'the name ends in ".pdf"; possible: .html, .htm'),
+    (lambda f: ["show", DEFINITION, WEIGHTS, images()["cat"], "--all", "-o", f / "x.PNG"], 2,
+     "is the name of a file: give a folder (-o x), or --blob NAME for one picture"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:\u00b2"], 2, "not in net"),
+    (lambda f: ["show", DEFINITION, WEIGHTS, "--param", "conv1:\u0661"], 2, "not in net"),
     (lambda f: ["shapes", WEIGHTS], 3, "weights without their definition; give the prototxt too"),
     (lambda f: ["shapes", images()["cat"]], 3, "an image, not a net; the order is NET WEIGHTS"),
     (lambda f: [DEFINITION], 2, "have no weights"),

@@ -45,6 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return call
 
 
+pytest_plugins = ["quantizing"]
 BOTH = ("compare", "deploy.prototxt", "a.caffemodel", "b.caffemodel", "--input", "cat.jpg")
 
 
@@ -167,3 +168,28 @@ def test_which_files_are_a_and_b(tmp_path: Path, names: str, wanted: tuple) -> N
 def test_too_many_files(tmp_path: Path, names: str) -> None:
     with pytest.raises(UsageError, match=r"NET \[WEIGHTS\] NET \[WEIGHTS\]"):
         sides(_kinds(tmp_path, *names.split()))
+
+
+def test_a_quantized_file(
+    floats: Path, int8: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The runtime says nothing on stdout, from C++ either; the exit code is that of the level."""
+    cat, page = images()["cat"], tmp_path / "int8.html"
+    files = (floats, int8, "--input", cat, "--by", "snr")
+    capfd.readouterr()
+    for words in (files, (DEFINITION, WEIGHTS, *files[1:])):
+        assert cli.run([str(word) for word in ("compare", *words, "--json")]) == 0
+        captured = capfd.readouterr()
+        found = json.loads(captured.out)
+        assert found["first"] == "conv1@conv1" and not captured.err
+        rows = {row["a"]: row["snr"] for row in found["rows"]}
+        assert 25 < rows["conv5"] < rows["conv1@conv1"] < 45
+    for level, code in ((25, 0), (35, 1), (60, 1)):
+        assert cli.run([str(w) for w in ("compare", *files, "--fail-above", level)]) == code
+    capfd.readouterr()
+    weights = ["compare", str(floats), str(int8), "--weights", "--by", "snr", "--json"]
+    for level, code in (("40", 0), ("45", 1)):
+        assert cli.run([*weights, "--fail-above", level]) == code
+        assert json.loads(capfd.readouterr().out)["aligned"] == 16
+    assert cli.run(["compare", str(floats), str(int8), str(cat), "-o", str(page)]) == 0
+    assert "conv1@conv1</a> differs first" in page.read_text()

@@ -136,6 +136,10 @@ def test_weights_nan_and_several_inputs(nets: tuple[ls.Net, ls.Net], tmp_path: P
     page = weights.report(tmp_path / "weights.html").read_text()
     assert "conv2/0</a> differs first" in page and "All params" in page
     assert len(panels(page)) == 3 * (len(weights.rows) - 1)
+    scales = {
+        p["tiles"]["scale"] for p in panels(page) if p["kind"] == "tiles" and "fixed" not in p
+    }
+    assert scales == {"all"}  # of A and B alike, so that equal weights look equal
     assert "80x2304 is too wide to be drawn" in page  # fc6/0, and the page says so
     several = ls.compare(*nets, [images()["cat"], images()["rocket"]])
     page = several.report(tmp_path / "several.html").read_text()

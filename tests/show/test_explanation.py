@@ -151,6 +151,25 @@ def test_hostile_names(tmp_path: Path) -> None:
     assert "<b>" not in (tmp_path / "unit.svg").read_text()
 
 
+@pytest.mark.parametrize("small", [0.4, 0.0003, -0.0003])
+def test_a_small_product_beside_large_ones_is_not_zero(tmp_path: Path, small: float) -> None:
+    """Weights are 0.1: the products of 20, -30 and 0.4 are 2, -3 and 0.04."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape {'
+        " dim: 1 dim: 1 dim: 8 dim: 8 } } }\n"
+        'layer { name: "u" type: "Deconvolution" bottom: "x" top: "u" convolution_param {'
+        " num_output: 1 kernel_size: 4 stride: 2 weight_filler { value: 0.1 } } }"
+    )
+    x = np.full((1, 1, 8, 8), 20, np.float32)
+    x[0, 0, 3, 3], x[0, 0, 4, 4] = small, -30
+    ls.explain(ls.open(path).filled(), x, "u:0,9,9").save(tmp_path / "unit.svg")
+    drawn = (tmp_path / "unit.svg").read_text()  # the words of each text stand in a comment
+    cells = re.findall(r"<!-- ([-+.\de]+) -->", drawn)
+    assert f"{small:g}" in cells and f"{small / 10:.1g}" in cells
+    assert "0" not in cells
+
+
 def test_what_has_no_arithmetic_says_so(tmp_path: Path) -> None:
     """The boxes that are left of a detection: the inputs are listed, and nothing is made up."""
     layer = """layer { name: "out" type: "DetectionOutput" bottom: "loc" bottom: "conf"

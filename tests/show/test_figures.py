@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from pathlib import Path
 
@@ -170,3 +171,38 @@ def test_an_inner_product_of_maps_has_kernels(tmp_path: Path) -> None:
     assert figure(first).statement == "21 of 21 kernels shown, 4x5 each"
     np.testing.assert_array_equal(first.tiles[3 * 2 + 1], first.array[2].reshape(3, 4, 5)[1])
     assert figure(second).statement == "6 of 6 rows shown, 7 wide"
+
+
+def tile_means(source: Source) -> np.ndarray:
+    share([source], 1 << 30)
+    return np.frombuffer(base64.b64decode(figure(source).panel["tiles"]["means"]), "<f4")
+
+
+def test_the_mean_of_a_tile_is_that_of_its_numbers() -> None:
+    """Not that of what is packed: in a byte a value, 0.001 beside 1000 is 0."""
+    random = np.random.default_rng(7)
+    tiles = random.normal(size=(4, 9, 8)).astype(np.float32)
+    tiles[1] = 0.001
+    tiles[1, 0, 0] = 1000
+    tiles[2, 1, 1], tiles[2, 0, 3] = np.nan, np.inf
+    tiles[3] = np.nan
+    found = tile_means(Source("x", tiles, tiles.shape, "channel", tiles))
+    for tile, mean in zip(tiles.tolist(), found, strict=True):
+        values = [v for row in tile for v in row if math.isfinite(v)]
+        if values:
+            assert mean == pytest.approx(math.fsum(values) / len(values), rel=1e-6)
+        else:
+            assert np.isnan(mean)
+
+
+def test_the_mean_of_filters_in_colour_and_of_a_matrix() -> None:
+    colored = np.random.default_rng(8).normal(size=(5, 3, 9, 9)).astype(np.float32)
+    found = tile_means(Source("c", colored, colored.shape, "filter", colored))
+    assert found.tolist() == pytest.approx([math.fsum(f.ravel()) / 243 for f in colored], rel=1e-5)
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 1, 3)
+    assert tile_means(Source("m", rows, (4, 3), "row", rows)).tolist() == [5.5]
+
+
+def test_small_tiles_have_no_means_in_the_page() -> None:
+    """4 bytes beside 9: the page computes them, and says how far off they may be."""
+    assert tile_means(maps(5, 3)).size == 0 and tile_means(maps(5, 8)).size == 5

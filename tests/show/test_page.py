@@ -15,6 +15,7 @@ import pytest
 from layerscope.pictures import grid
 from layerscope.pictures.color import palette
 from layerscope.pictures.packed import pack
+from layerscope.pictures.scale import SCALES
 from layerscope.show.page import FOLDER, MODULES, script, source
 
 NODE = shutil.which("node")
@@ -86,9 +87,7 @@ answer.size = tiles.sizeOf(layout);
 console.log(JSON.stringify(answer));
 """
 PALETTES = {name: palette(name).ravel().tolist() for name in ("gray", "heat", "diverging")}
-WAYS = [
-    (scale, color) for scale in ("all", "tile", "signed") for color in ("gray", "heat", "diverging")
-]
+WAYS = [(scale, color) for scale in SCALES for color in ("gray", "heat", "diverging")]
 
 
 def painted(values: np.ndarray, **more: Any) -> dict[str, np.ndarray]:

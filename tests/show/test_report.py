@@ -170,7 +170,7 @@ def test_without_its_script_it_says_so_and_has_every_number(demo_page: str) -> N
     stats = distribution(ls.open(DEFINITION, WEIGHTS).run(images()["cat"])["conv1@conv1"][0])
     for name, number in (("lowest", stats.low), ("mean", stats.mean), ("highest", stats.high)):
         assert f"{name} {number:.4g}" in words
-    assert "zeros 0.0 %" in words and "channels all zero 0 of 48" in words
+    assert "zeros none" in words and "channels all zero 0 of 48" in words
 
 
 def net_with_names(folder: Path, names: list[str], stem: str) -> ls.Net:
@@ -338,9 +338,33 @@ def test_a_batch_is_described_by_the_image_that_is_shown(tmp_path: Path, lenet: 
     batch = np.ones((3, 1, 28, 28), np.float32) * np.array([2, 50, -70])[:, None, None, None]
     page = report_of(lenet, batch, tmp_path)
     words = " ".join(Page(page.split('id="layer0"')[1].split('id="layer1"')[0]).words)
-    assert "lowest 2 highest 2 mean 2 zeros 0.0 %" in words and "image 1 of 3" in words
+    assert "lowest 2 highest 2 mean 2 zeros none" in words and "image 1 of 3" in words
     assert "50" not in words and "-70" not in words
     assert "most likely (p), image 1 of 3" in page
+
+
+def test_a_net_without_a_softmax_lists_its_largest_scores(tmp_path: Path, lenet: ls.Net) -> None:
+    """By their labels, as numbers: they are no shares of a whole."""
+    path = tmp_path / "scores.prototxt"
+    path.write_text(LENET.replace('layer { name: "p" type: "Softmax" bottom: "f" top: "p" }', ""))
+    net = ls.open(path).filled()
+    blobs = net.run(np.random.default_rng(3).normal(size=(2, 1, 28, 28)).astype(np.float32))
+    labels = [f"the digit {i}" for i in range(10)]
+    page = ls.report(net, blobs, tmp_path / "s.html", labels=labels).read_text("utf-8")
+    (table,) = re.findall(r'<table class="guesses">.*?</table>', page, re.DOTALL)
+    found = re.findall(r"<tr>(.*?)</tr>", table)
+    scores = sorted(((float(v), i) for i, v in enumerate(blobs["f"][0])), reverse=True)
+    assert [Page(row).words for row in found] == [
+        [f"{value:.4g}", f"the digit {i}"] for value, i in scores[:5]
+    ]
+    caption = "largest scores (f; the net ends without a softmax), image 1 of 2"
+    assert (
+        f"<caption>{caption}</caption>" in table and "%" not in table and "most likely" not in page
+    )
+    names = {p["title"]: p["names"] for p in index_of(page)["panels"] if p["kind"] == "vector"}
+    assert names["f (2, 10)"] == labels and names["f/1 (10,)"] == []
+    unit = ls.explain(net, blobs, "f:top1")
+    assert f"the digit {scores[0][1]}" in unit.text(labels)
 
 
 def test_costs_name_the_batch_of_the_file(tmp_path: Path, lenet: ls.Net, demo_page: str) -> None:
@@ -349,6 +373,36 @@ def test_costs_name_the_batch_of_the_file(tmp_path: Path, lenet: ls.Net, demo_pa
     assert header.endswith("multiply-adds for a batch of 64</p>")
     assert "multiply-adds for a batch of 64</th>" in page
     assert "for a batch of" not in demo_page
+
+
+@pytest.mark.parametrize(
+    ("zeros", "words"),
+    [(0, "zeros none"), (1, "zeros, without bar < 0.1 %"), (3, "zeros, without bar 0.1 %"),
+     (1499, "zeros, without bar 50.0 %"), (2999, "zeros, without bar > 99.9 %"),
+     (3000, "zeros, without bar 100.0 %")],
+)  # fmt: skip
+def test_a_few_zeros_are_not_none(tmp_path: Path, zeros: int, words: str) -> None:
+    path = tmp_path / "x.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param {'
+        " shape { dim: 1 dim: 3 dim: 40 dim: 25 } } }"
+    )
+    values = np.ones(3000, np.float32)
+    values[:zeros] = 0
+    page = report_of(ls.open(path), values.reshape(1, 3, 40, 25), tmp_path)
+    assert f" {words} " in " ".join(Page(page).words)
+
+
+def test_a_net_without_params_has_no_table_of_them(tmp_path: Path, lenet: ls.Net) -> None:
+    path = tmp_path / "r.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 5 } } }\n'
+        'layer { name: "r" type: "ReLU" bottom: "x" top: "r" }'
+    )
+    net = ls.open(path)
+    for page in (report_of(net, np.ones((1, 5), np.float32), tmp_path), net._repr_html_()):
+        assert "<caption>activations</caption>" in page and "<caption>params</caption>" not in page
+    assert "<caption>params</caption>" in lenet._repr_html_()
 
 
 def test_a_long_name_breaks_no_table(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -249,7 +250,7 @@ def find_labels(given: Path | None, net_file: str, net: Net) -> list[str] | None
         return labels
     for name in _LABEL_FILES:
         beside = Path(net_file).parent / name
-        if beside.is_file():
+        if beside.is_file() and net.blobs:
             labels = read_labels(beside)
             if len(labels) == classes:
                 return labels
@@ -285,11 +286,23 @@ def is_input(path: str) -> bool:
     """Whether a file is an image or an array, by its first bytes."""
     try:
         with Path(path).open("rb") as file:
-            return file.read(8).startswith(_INPUT_HEADS)
+            head = file.read(8)
+            return head.startswith(_INPUT_HEADS) and not _is_other_zip(Path(path), head)
     except OSError:
         return Path(path).suffix.lower() in (
             ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".npy", ".npz",
         )  # fmt: skip
+
+
+def _is_other_zip(path: Path, head: bytes) -> bool:
+    """Whether a file is an archive, but not of arrays: PyTorch's files are zips as `.npz` is."""
+    if not head.startswith(b"PK") or path.suffix.lower() == ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not all(name.endswith(".npy") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, EOFError):
+        return True
 
 
 def say_notes(notes: Sequence[str]) -> None:

@@ -23,6 +23,8 @@ from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
 from layerscope.files import format_of
 from layerscope.readers import open_net
+from layerscope.readers.weights import WITHOUT_NET
+from layerscope.text import printable
 
 MISSING = "report needs an image: report NET WEIGHTS IMAGE -o page.html"
 
@@ -56,9 +58,12 @@ def report(  # noqa: PLR0913 - one argument for each option of the command
     from layerscope.text import size
 
     net_file, weights, image = split_files(files, "report")
-    if image is None and not inputs:
-        raise UsageError(MISSING)
     net = preprocessing(open_net(net_file, weights, **opening), **how)
+    if not net.blobs and all(WITHOUT_NET in layer.reason for layer in net.layers):
+        raise UsageError(
+            f"report draws blobs: {printable(Path(net_file).name)} holds weights without a net,"
+            " which computes none; shapes lists its params, show --param draws one"
+        )
     net = net.filled() if allow_missing else net
     fed = sources(net, image, inputs, MISSING)
     target = output or Path(Path(image or net_file).name).with_suffix(".html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +27,10 @@ from layerscope.net import Net
 from layerscope.pictures import Picture, Plot
 from layerscope.pictures.scale import Scale
 from layerscope.readers import open_net
+from layerscope.text import printable, quoted
+
+# Names that end so are those of a file; a folder of --all has no such name.
+NAMED = ("png", "jpg", "jpeg", "svg", "pdf", "gif", "bmp", "webp", "html", "htm")
 
 
 @click.command()
@@ -80,6 +85,8 @@ def show(  # noqa: PLR0913 - one argument for each option of the command
 
     if (blob is not None) + (param is not None) + everything != 1:
         raise UsageError("show needs --blob NAME, --param LAYER or --all, one of them")
+    if everything:
+        _check_folder(output)
     net_file, weights, image = split_files(files, "show")
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
@@ -145,11 +152,20 @@ def save(picture: Picture | Plot, target: Path, *, raw: bool = False) -> None:
         picture.save(target)
 
 
+def _check_folder(output: Path | None) -> None:
+    """`--all -o x.png` is a slip; a folder of that name is made by nobody on purpose."""
+    if output is not None and output.suffix.lower().lstrip(".") in NAMED and not output.is_dir():
+        raise UsageError(
+            f"show --all writes a folder, {quoted(output)} is the name of a file: give a folder"
+            f" (-o {printable(output.stem)}), or --blob NAME for one picture"
+        )
+
+
 def _layer_and_index(params: Any, words: str) -> tuple[str, int]:
     """`conv1:1` or `conv1/1` is the second param of conv1, unless a layer has that very name."""
     for mark in ":/":
         name, _, number = words.rpartition(mark)
-        if words not in params and name in params and number.isdigit():
+        if words not in params and name in params and re.fullmatch("[0-9]{1,9}", number):
             return name, int(number)
     return words, 0
 

@@ -77,7 +77,8 @@ def _kind(file: str) -> str:
     kind = InputFile(file).kind
     if kind == "text":
         return "definition"
-    return "model" if kind == "onnx" or Path(file).suffix.lower() == ".onnx" else "weights"
+    alone = kind in ("onnx", "pytorch", "safetensors") or Path(file).suffix.lower() == ".onnx"
+    return "model" if alone else "weights"
 
 
 def said(a: NetFiles, b: NetFiles) -> tuple[tuple[str, ...], tuple[str, ...]]:

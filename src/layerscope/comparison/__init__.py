@@ -86,10 +86,20 @@ def compare(  # noqa: PLR0913 - independent choices, all but the first three by 
         return compare_weights(a, second, rule, match)
     if inputs is None:
         raise UsageError("compare needs an input (--input), or --weights to compare weights alone")
+    _check_runs(a, second)
     return compare_blobs(
         a, second, rule, match,
         inputs=inputs, inputs_b=inputs_b, feed=feed, most_bytes=most_bytes, progress=progress,
     )  # fmt: skip
+
+
+def _check_runs(a: Net, b: Net) -> None:
+    for name, net in (("A", a), ("B", b)):
+        if not net.blobs:
+            raise UsageError(
+                f"{name}, {quoted(net.name)}, is weights without a net, which cannot run:"
+                " --weights (weights=True) compares weights"
+            )
 
 
 def _rule(by: Measure, threshold: float | None) -> Rule:

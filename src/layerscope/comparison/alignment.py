@@ -8,6 +8,9 @@ end, when order has had its turn, a name counts for another family too.  The
 family keeps `conv1` of a net with in-place ReLU (the value after it) from being taken for `conv1`
 of its conversion (the value before it).  What no name tells is aligned between its aligned
 neighbours by the longest common subsequence of (family, shape), so order never crosses.
+
+Exporters multiply a batch norm into the weights before it and keep the name of those, so in the end
+a blob before norms that the other net lacks hands its partner on to the last of them.
 """
 
 from __future__ import annotations
@@ -38,12 +41,15 @@ class Item:
         shape: for a batch of one.
         family: of the operation that writes it, see `families`.
         names: other names that it could go by: its layer's, its file's.
+        norm: the item that is this one times and plus constants of each channel, where nothing
+            else reads this one.
     """
 
     name: str
     shape: tuple[int, ...]
     family: str
     names: tuple[str, ...] = ()
+    norm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Pair:
 
     Attributes:
         a, b: positions in the two lists.
-        how: "name", "like name", "order" or "map".
+        how: "name", "like name", "order", "map" or "folded norm".
     """
 
     a: int
@@ -102,6 +108,7 @@ def align(
         found.by_order(begin, end)
     for keys, how in _LEVELS[:3]:  # another kind of layer in the place of one, under its name
         found.by_names(keys, how, same_family=False)
+    found.by_folded_norms()
     pairs = tuple(sorted(found.pairs, key=lambda pair: pair.a))
     only_a = tuple(i for i in range(len(a)) if i not in found.of_a)
     only_b = tuple(i for i in range(len(b)) if i not in found.of_b)
@@ -179,6 +186,33 @@ class _Aligned:
             return
         for i, j in _common([_print(self.a[i]) for i in left], [_print(self.b[j]) for j in right]):
             self.take(left[i], right[j], "order")
+
+    def by_folded_norms(self) -> None:
+        """Pair what stands after norms with what has those norms in its weights."""
+        norms_a, norms_b = _norms(self.a), _norms(self.b)
+        for n, pair in enumerate(self.pairs):
+            if pair.how == "map":
+                continue
+            of_a, of_b = norms_a.get(pair.a, ()), norms_b.get(pair.b, ())
+            if of_a and not of_b and self.of_a.keys().isdisjoint(of_a):
+                del self.of_a[pair.a]
+                self.of_a[of_a[-1]], self.of_b[pair.b] = pair.b, of_a[-1]
+                self.pairs[n] = Pair(of_a[-1], pair.b, "folded norm")
+            elif of_b and not of_a and self.of_b.keys().isdisjoint(of_b):
+                del self.of_b[pair.b]
+                self.of_a[pair.a], self.of_b[of_b[-1]] = of_b[-1], pair.a
+                self.pairs[n] = Pair(pair.a, of_b[-1], "folded norm")
+
+
+def _norms(items: Sequence[Item]) -> dict[int, tuple[int, ...]]:
+    """For products of weights the norms that follow, one after the other."""
+    places = {item.name: i for i, item in enumerate(items)}
+    found: dict[int, tuple[int, ...]] = {}
+    for i in range(len(items) - 1, -1, -1):
+        after = places.get(items[i].norm, -1)
+        if after > i:
+            found[i] = (after, *found.get(after, ()))
+    return {i: norms for i, norms in found.items() if items[i].family == "weighted"}
 
 
 def _by_key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,13 +45,14 @@ class Weights:
 def blob_items(net: Net) -> list[Item]:
     """Every blob, in the order of the net, with its shape for a batch of one."""
     values, again = _families_of_values(net), other_names(net)
-    batch = _batch(net)
+    batch, norms = _batch(net), _norms(net, values)
     return [
         Item(
             name=blob.name,
             shape=_for_one(blob.shape, batch),
             family="again" if blob.name in again else _family(blob, net, values),
             names=(blob.layer, blob.base),
+            norm=norms.get(blob.name, ""),
         )
         for blob in net.blobs.values()
     ]
@@ -93,6 +95,26 @@ def _families_of_values(net: Net) -> Mapping[str, str]:
             before = families.get(moving[0], "") if coding else family
             families[name] = "neuron" if clipped and before in _SIGNED else family
     return families
+
+
+def _norms(net: Net, families: Mapping[str, str]) -> dict[str, str]:
+    """Blob to the blob that an op makes of it alone, by constants of each channel."""
+    tensors, readers = net.graph.tensors, Counter(v for n in net.graph.nodes for v in n.input)
+    after: dict[str, str] = {}
+    for node in net.graph.nodes:
+        moving = [name for name in node.input if name and name not in tensors]
+        folds = families.get(node.output[0]) == "affine" and node.op_type != "InstanceNormalization"
+        if folds and len(moving) == 1 and readers[moving[0]] == 1:
+            after[moving[0]] = node.output[0]
+    blobs = {blob.value: name for name, blob in net.blobs.items()}
+    found: dict[str, str] = {}
+    for name, blob in net.blobs.items():
+        value = after.get(blob.value, "")
+        while value and value not in blobs:
+            value = after.get(value, "")
+        if value and name not in net.outputs:
+            found[name] = blobs[value]
+    return found
 
 
 def other_names(net: Net) -> frozenset[str]:

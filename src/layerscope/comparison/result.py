@@ -35,7 +35,8 @@ class Row:
         a, b: their names.
         shape_a, shape_b: as they are in the nets; for blobs, as they were in the run.
         layer_a, layer_b, type_a, type_b: the layers that write them, or own them.
-        how: by what they were aligned: "name", "like name", "order" or "map".
+        how: by what they were aligned: "name", "like name", "order", "map", or "folded norm" where
+            the one net has in its weights what the other computes after them.
         turned: how B was brought into A's shape, in words; "" where it had it.
         worst: the measures for the input for which they are least alike.
         overall: the measures over all inputs together: means are means over all, sums run over all.

@@ -20,7 +20,7 @@ from layerscope.comparison.runs import turned
 from layerscope.errors import UsageError
 from layerscope.measure.similarity import similarity
 from layerscope.net import Net
-from layerscope.text import printable
+from layerscope.text import plural, printable
 
 
 def compare_weights(
@@ -59,9 +59,24 @@ def compare_weights(
         threshold=rule.threshold,
         inputs=(),
         feed="",
-        notes=(),
+        notes=_notes(a, b),
         arrays=arrays,
         pictures=lambda _input: (None, None),
+    )
+
+
+def _notes(a: Net, b: Net) -> tuple[str, ...]:
+    """Norms that only one side has may be in the weights of the other."""
+    if not a.graph.nodes or not b.graph.nodes:
+        return ()  # weights without a net
+    norms = [sum(n.op_type == "BatchNormalization" for n in net.graph.nodes) for net in (a, b)]
+    if all(norms) or not any(norms):
+        return ()
+    one, other = ("A", "B") if norms[0] else ("B", "A")
+    return (
+        f"{one} has {plural(max(norms), 'batch norm')}, {other} has none: exporters multiply norms"
+        " into the weights before them, which then differ; with --input values after the norms are"
+        " held against each other",
     )
 
 

@@ -23,7 +23,7 @@ _TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
-TODO = "open the module itself: layerscope.open(module, example)"
+ADVICE = "open the module itself: layerscope.open(module, example)"
 
 
 def open_safetensors(file: InputFile) -> Net:
@@ -56,7 +56,7 @@ def open_safetensors(file: InputFile) -> Net:
         of = plural(len(table), "tensor")
         notes.append(f"{len(unread)} of {of} have number types that are not read: {unread[0]}, ...")
     file.check_unchanged()
-    return weights_net(file.name, "safetensors", tensors, TODO, notes)
+    return weights_net(file.name, "safetensors", tensors, ADVICE, notes)
 
 
 def _array(numbers: memoryview, name: str, entry: Any, file: str) -> NDArray[Any] | None:

@@ -162,7 +162,9 @@ class _Page:
 
     def _sides(self) -> str:
         found = self._found
-        rows = "".join(_side(name, side) for name, side in (("A", found.a), ("B", found.b)))
+        fed = found.kind == "blobs"
+        sides = (("A", found.a), ("B", found.b))
+        rows = "".join(_side(name, side, fed=fed) for name, side in sides)
         parts = [f"<section><h2>A and B</h2>{rows}"]
         if found.inputs:
             entry = found.inputs[self._input]
@@ -296,7 +298,7 @@ def _on_one_scale(made: Sequence[Figure], group: int) -> None:
         if number == 2:
             each.panel["fixed"] = _SIGNED
         elif each.panel["kind"] == "tiles":
-            each.panel["tiles"] |= {"low": low, "high": high}
+            each.panel["tiles"] |= {"low": low, "high": high, "scale": "all"}
         else:
             each.panel["range"] = [low, high]
 
@@ -319,8 +321,9 @@ def _headline(found: Comparison) -> str:
     return f"{plural(len(found.rows), noun[:-1])}, none beyond {found.by} {found.threshold:g}"
 
 
-def _side(name: str, side: Side) -> str:
+def _side(name: str, side: Side, *, fed: bool) -> str:
+    how = f"<div><dt>prepares an image as</dt><dd>{text(side.preprocessing)}</dd></div>"
     return (
         f'<dl class="facts side"><div><dt><b>{name}</b></dt><dd>{text(side_words(side))}</dd></div>'
-        f"<div><dt>prepares an image as</dt><dd>{text(side.preprocessing)}</dd></div></dl>"
+        f"{how if fed else ''}</dl>"
     )

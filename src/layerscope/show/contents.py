@@ -9,8 +9,6 @@ from layerscope.net import Layer, Net
 from layerscope.show.architecture import FAMILIES, family_of, net_diagram
 from layerscope.show.notebook import escaped
 
-WIDE = 560  # pixels; a wider diagram is not made to fit the side of the page, but scrolls there
-
 
 def anchor(index: int) -> str:
     """The id of the section of a layer."""
@@ -46,29 +44,36 @@ def blocks(net: Net) -> list[str]:
     return found
 
 
-def contents_html(net: Net) -> Iterator[str]:
-    """Both, each in a box that folds."""
-    yield '<div class="contents">'
-    yield from _diagram(net)
-    yield '<details class="list"><summary>list of layers</summary>'
-    yield '<nav aria-label="list of layers"><ol>'
-    for i, layer in enumerate(net.layers):
-        yield (
-            f'<li><a class="{family_class(net, layer)}" href="#{anchor(i)}">'
-            f"<span>{escaped(layer.name)}</span><small>{escaped(layer.type)}</small></a></li>"
-        )
-    yield "</ol></nav></details></div>"
+class Contents:
+    """The diagram and the list of a net, each in a box that folds.
 
+    Attributes:
+        style: the rule that tells the style sheet how wide the diagram is.
+    """
 
-def _diagram(net: Net) -> Iterator[str]:
-    links = {}
-    for layer, leads_to in zip(net.layers, blocks(net), strict=True):
-        links.update(dict.fromkeys(layer.tops or (layer.name,), leads_to))
-    yield '<details class="diagram" open><summary>diagram</summary>'
-    try:
-        drawing = net_diagram(net, links=links)
-    except LimitError as error:
-        yield f'<p class="dim">{escaped(error, 300)}</p></details>'
-        return
-    wide = " wide" if drawing.width > WIDE else ""
-    yield f'<nav class="drawing{wide}" aria-label="diagram">{drawing.svg}</nav></details>'
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._diagram, self.style = "", ""
+        links = {}
+        for layer, leads_to in zip(net.layers, blocks(net), strict=True):
+            links.update(dict.fromkeys(layer.tops or (layer.name,), leads_to))
+        try:
+            drawing = net_diagram(net, links=links)
+        except LimitError as error:
+            self._diagram = f'<p class="dim">{escaped(error, 300)}</p>'
+            return
+        self.style = f":root {{ --drawing: {drawing.width}px; }}\n"
+        self._diagram = f'<nav class="drawing" aria-label="diagram">{drawing.svg}</nav>'
+
+    def html(self) -> Iterator[str]:
+        """Both boxes."""
+        yield '<div class="contents">'
+        yield f'<details class="diagram" open><summary>diagram</summary>{self._diagram}</details>'
+        yield '<details class="list"><summary>list of layers</summary>'
+        yield '<nav aria-label="list of layers"><ol>'
+        for i, layer in enumerate(self._net.layers):
+            yield (
+                f'<li><a class="{family_class(self._net, layer)}" href="#{anchor(i)}">'
+                f"<span>{escaped(layer.name)}</span><small>{escaped(layer.type)}</small></a></li>"
+            )
+        yield "</ol></nav></details></div>"

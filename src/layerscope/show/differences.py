@@ -62,7 +62,7 @@ def alignment_words(found: Comparison) -> str:
     total = f"{of_a}" if of_a == of_b else f"{of_a} and {of_b}"
     how = ", ".join(
         f"{count} by {way}"
-        for way in ("name", "like name", "order", "map")
+        for way in ("name", "like name", "order", "folded norm", "map")
         if (count := sum(row.how == way for row in found.rows))
     )
     words = f"{aligned_} of {total} {noun} aligned ({how or 'none can be held'})"

@@ -10,13 +10,14 @@ from typing import Any
 
 from layerscope.blobs import Blobs
 from layerscope.measure.cost import Cost, layer_costs
+from layerscope.measure.distribution import Distribution
 from layerscope.measure.receptive import receptive_fields
-from layerscope.measure.top import Guess, probability_blob, top
+from layerscope.measure.top import Guess, probability_blob, score_blob, top
 from layerscope.net import Layer, Net
 from layerscope.show.contents import (
+    Contents,
     anchor,
     blocks,
-    contents_html,
     family_class,
     family_style,
 )
@@ -35,7 +36,8 @@ class Document:
         self._net, self._blobs, self._labels = net, blobs, labels
         self._costs, self._fields = layer_costs(net), receptive_fields(net)
         self._blocks = blocks(net)
-        self._shell = Shell(style() + family_style())
+        self._contents = Contents(net)
+        self._shell = Shell(style() + family_style() + self._contents.style)
         self._sections: list[str] = []
         self._places: dict[int, str] = {}  # id of a source to that of its data
 
@@ -54,7 +56,7 @@ class Document:
         yield f"{totals.weights:,} weights ({size(totals.weight_bytes)}),"
         yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}</p></header>"
         yield '<div class="page">'
-        yield from contents_html(net)
+        yield from self._contents.html()
         yield "<main>"
         yield self._input()
         yield from notes_html(net.notes)
@@ -65,7 +67,7 @@ class Document:
         yield f"{params_html(found, styled=False)}</div></section></main></div>"
 
     def _input(self) -> str:
-        """What was fed, and the most likely classes."""
+        """What was fed, and the classes with the largest probabilities or scores."""
         net, blobs = self._net, self._blobs
         parts = ['<section class="fed"><h2>Input</h2><div class="fed">']
         for name, fed in blobs.fed.items():
@@ -73,9 +75,10 @@ class Document:
                 parts.append(fed_picture(name, fed.picture, fed.statement))
             else:
                 parts.append(f"<p>{text(name)}: {text(fed.statement)}</p>")
-        last = probability_blob(net)
+        scores = score_blob(net)
+        last = probability_blob(net) or scores
         if last is not None and last in blobs and blobs[last].size:
-            parts.append(_guesses(last, blobs[last], self._labels))
+            parts.append(_guesses(last, blobs[last], self._labels, scores=bool(scores)))
         return "".join(parts) + "</div></section>"
 
     def _section(
@@ -191,7 +194,7 @@ def _numbers(figure: Figure) -> str:
     spread = figure.spread
     rows = [("lowest", f"{spread.low:.4g}"), ("highest", f"{spread.high:.4g}")]
     rows.append(("mean", f"{spread.mean:.4g}"))
-    zeros = f"{100 * spread.zeros / max(1, spread.size):.1f} %"
+    zeros = _zeros(spread)
     if not spread.zeros:
         rows.append(("zeros", zeros))
     found = "".join(f"<div><dt>{name}</dt><dd>{words}</dd></div>" for name, words in rows)
@@ -205,15 +208,27 @@ def _numbers(figure: Figure) -> str:
     return f'<dl class="numbers">{found}</dl>'
 
 
+def _zeros(spread: Distribution) -> str:
+    """Their share; neither a few of many nor all but a few are rounded away."""
+    if not spread.zeros:
+        return "none"
+    part = 100 * spread.zeros / spread.size
+    if part < 0.1:
+        return "&lt; 0.1 %"
+    return "&gt; 99.9 %" if 99.9 < part < 100 else f"{part:.1f} %"
+
+
 def _row(name: str, words: str, *, bad: bool = False) -> str:
     kind = "whole bad" if bad else "whole"
     return f'<div class="{kind}"><dt>{name}</dt><dd>{words}</dd></div>'
 
 
-def _guesses(name: str, array: Any, labels: Sequence[str]) -> str:
-    rows = "".join(_guess(g) for g in top(array[0], list(labels)))
+def _guesses(name: str, array: Any, labels: Sequence[str], *, scores: bool) -> str:
+    rows = "".join((_score if scores else _guess)(g) for g in top(array[0], list(labels)))
     which = f", image 1 of {len(array)}" if len(array) > 1 else ""
     caption = f"most likely ({text(name)}){which}"
+    if scores:
+        caption = f"largest scores ({text(name)}; the net ends without a softmax){which}"
     return f'<table class="guesses"><caption>{caption}</caption>{rows}</table>'
 
 
@@ -221,9 +236,17 @@ def _guess(guess: Guess) -> str:
     """A class with its probability as number and bar."""
     width = 100 * max(0.0, min(1.0, guess.value))
     return (
-        f"<tr><td>{100 * guess.value:.2f} %</td>"
-        f'<td class="name">{text(guess.label or f"class {guess.index}")}</td>'
+        f"<tr><td>{100 * guess.value:.2f} %</td>{_class(guess)}"
         '<td><svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="100" height="10" class="rest"/><rect width="{width:.2f}" height="10"/>'
         "</svg></td></tr>"
     )
+
+
+def _score(guess: Guess) -> str:
+    """A class with its score: a number, as it is no share of anything."""
+    return f'<tr><td class="right">{guess.value:.4g}</td>{_class(guess)}</tr>'
+
+
+def _class(guess: Guess) -> str:
+    return f'<td class="name">{text(guess.label or f"class {guess.index}")}</td>'

@@ -12,7 +12,7 @@ import numpy as np
 from layerscope.blobs import Blobs
 from layerscope.measure.explain import Derivation, Explainer, Operand, Step, Unit, Window
 from layerscope.measure.explain.derivation import CONSTANT
-from layerscope.measure.top import probability_blob
+from layerscope.measure.top import probability_blob, score_blob
 from layerscope.net import Layer, Net
 from layerscope.show.sight import sight_of
 from layerscope.text import number, plural, printable, times, wrapped_line
@@ -320,7 +320,8 @@ class Explanation:
         """The name of the class that a unit stands for; "" where it is no class."""
         net, unit = self._explainer.net, found.unit
         classes = net.blobs[unit.blob].shape[1:2]
-        if unit.blob != probability_blob(net) or labels is None or classes != (len(labels),):
+        of_classes = unit.blob == (probability_blob(net) or score_blob(net))
+        if not of_classes or labels is None or classes != (len(labels),):
             return ""
         return printable(labels[unit.index[1]])
 

@@ -35,7 +35,7 @@ _EDGE, _GAP = 16.0, 14.0
 _LEFT = 190.0  # the column of the image
 _TILE = 118.0
 _SIGN = 24.0
-_ROOMY, _MOST_NUMBERED = 30.0, 64
+_ROOMY, _MOST_NUMBERED = 29.0, 64
 _SOFT = "#555b66"
 
 
@@ -181,13 +181,17 @@ def _draw_products(
         ("kernel", window.weights, "diverging"),
         ("product", window.parts, "diverging"),
     ]
-    for column, (name, array, _) in enumerate(kinds):
-        numbers = array[shown][there] if name != "kernel" else array[shown]
-        board.text(x + column * (_TILE + _SIGN), y + 2, _heading(name, numbers), size=SMALL)
+    told = {
+        name: array[shown] if name == "kernel" else array[shown][there] for name, array, _ in kinds
+    }
+    for column, name in enumerate(told):
+        board.text(x + column * (_TILE + _SIGN), y + 2, _heading(name, told[name]), size=SMALL)
     y += 17
     side = _sides(window.values.shape[1:], _TILE)[0] / window.values.shape[2]
-    digits = {name: _decimals(array[shown], side) for name, array, _ in kinds}
-    widest = {name: _widest(array[shown], digits[name]) for name, array, _ in kinds}
+    digits = {name: _decimals(numbers, side) for name, numbers in told.items()}
+    widest = dict.fromkeys(told, "")
+    if window.values[0].size <= _MOST_NUMBERED:
+        widest = {name: _widest(numbers, digits[name]) for name, numbers in told.items()}
     for plane in shown:
         wide, high = _sides(window.values.shape[1:], _TILE)
         y = board.text(x, y, f"{window.labels[plane]}", size=SMALL, color=_SOFT)
@@ -288,7 +292,9 @@ def _cell(value: float, decimals: int) -> str:
     if not np.isfinite(value) or decimals < 0 or decimals > 5:
         return number(float(value), 2)
     words = f"{float(value):.{decimals}f}"
-    return "0" if float(words) == 0 else words
+    if float(words):
+        return words
+    return number(float(value), 1)  # a small one beside large ones is not nothing
 
 
 def _decimals(numbers: NDArray[Any], side: float) -> int:
@@ -301,9 +307,7 @@ def _decimals(numbers: NDArray[Any], side: float) -> int:
 
 def _widest(numbers: NDArray[Any], decimals: int) -> str:
     """The longest text of the cells, by which the letters of all tiles are sized."""
-    if numbers[0].size > _MOST_NUMBERED:
-        return ""
-    return max((_cell(v, decimals) for v in numbers.ravel()), key=len)
+    return max((_cell(v, decimals) for v in numbers.ravel()), key=len, default="")
 
 
 def _heading(name: str, numbers: NDArray[Any]) -> str:

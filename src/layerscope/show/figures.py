@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from layerscope.measure.distribution import Distribution, distribution
 from layerscope.pictures.packed import pack
+from layerscope.pictures.scale import Scale
 from layerscope.text import printable, shape, times
 
 # Of packed values, before base64 makes them a third more; all of a VGG-16 fits, on 20 MB.
@@ -26,6 +27,8 @@ FEWEST = 8
 MOST_OF_A_PARAM = 49_152  # filters of a deep layer are many and alike
 SMALL_TILE = 64  # values; smaller tiles share one pair of ends, which would be as large as they are
 FEW = 8  # up to so many numbers of a param are written out
+# What `pictures.filters` and `show --param` scale params by; maps are scaled over all.
+_SCALES: dict[str, Scale] = {"filter": "tile-signed", "kernel": "tile-signed", "row": "signed"}
 MOST_COLUMNS = 2048  # a matrix that is wider is told by its distribution
 
 
@@ -252,6 +255,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "width": tiles.shape[-1],
             "shared": source.shares_ends or one,
             "ends": _ends(source),
+            "means": _means(source),
             "slope": source.slope,
             "low": spread.low,
             "high": spread.high,
@@ -260,6 +264,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "title": source.title,
             "unit": "matrix" if one else source.unit,
             "depth": source.depth,
+            "scale": _SCALES.get(source.unit, "all"),
         },
     }
 
@@ -269,3 +274,24 @@ def _ends(source: Source) -> str:
         return ""
     shown = source.ends[:, : source.shown].astype("<f4")
     return b64encode(shown.tobytes()).decode("ascii")
+
+
+def _means(source: Source) -> str:
+    """The mean of each shown tile, over its finite values: bytes for values have it no more.
+
+    None for small tiles, of which means would be half as large as the values; the page computes it,
+    and says how far it may be off.
+    """
+    assert source.tiles is not None
+    tiles = source.tiles[: source.shown]
+    if source.shares_ends and source.unit != "row":
+        return ""
+    rows = tiles.reshape(1 if source.unit == "row" else len(tiles), -1)
+    with np.errstate(all="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
+        known = np.full(len(rows), rows.shape[1])
+        if not np.isfinite(sums).all():
+            finite = np.isfinite(rows)
+            sums, known = rows.sum(axis=1, dtype=np.float64, where=finite), finite.sum(axis=1)
+        means = (sums / known).astype("<f4")
+    return b64encode(means.tobytes()).decode("ascii")

@@ -45,7 +45,9 @@ def activations_html(found: Tables, *, styled: bool = True) -> str:
 
 
 def params_html(found: Tables, *, styled: bool = True) -> str:
-    """The table of param shapes; see `activations_html`."""
+    """The table of param shapes, nothing for a net without any; see `activations_html`."""
+    if not found.params:
+        return ""
     rows = [
         (
             _name(row.layer),

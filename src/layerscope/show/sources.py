@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
-from layerscope.measure.top import probability_blob
+from layerscope.measure.top import probability_blob, score_blob
 from layerscope.net import Layer, Net, Param
 from layerscope.pictures.packed import STEPS
 from layerscope.show.drawing import planes
@@ -32,7 +32,7 @@ class Sources:
     def __init__(self, net: Net, blobs: Blobs, labels: Sequence[str]) -> None:
         self._net, self._blobs, self._labels = net, blobs, labels
         self._by_value: dict[str, Source] = {}
-        self._probability = probability_blob(net)
+        self._classes = probability_blob(net) or score_blob(net)
         self.blobs: list[Source] = []
         self.params: list[Source] = []
 
@@ -46,7 +46,7 @@ class Sources:
             source.depth = prod(one.shape[1:-2]) if one.ndim > 2 else 1
             source.unit = "slice" if source.depth > 1 else "channel"
             self._derive(layer, source)
-        elif name == self._probability:
+        elif name == self._classes:
             source.names = self._labels
         if array.ndim > 1 and len(array) > 1:
             source.words += (f"image 1 of {len(array)}",)

@@ -18,7 +18,7 @@ from layerscope.text import one_line, plural, printable, quoted
 # Under what training programs keep the weights, the likeliest first.
 _KEYS = ("state_dict", "model_state_dict", "model", "net", "params", "model_ema", "ema")
 MOST_NAMES = 4  # in a note
-TODO = "load it into its module and open that: layerscope.open(module, example)"
+ADVICE = "load it into its module and open that: layerscope.open(module, example)"
 
 
 def open_state_dict(file: InputFile) -> Net:
@@ -52,7 +52,7 @@ def open_state_dict(file: InputFile) -> Net:
             f" (sparse, quantized, complex, repeated): {names}"
         )
     file.check_unchanged()
-    return weights_net(file.name, "pytorch", tensors, TODO, notes)
+    return weights_net(file.name, "pytorch", tensors, ADVICE, notes)
 
 
 def _reason(error: Exception) -> str:

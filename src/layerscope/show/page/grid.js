@@ -1,6 +1,6 @@
 // A grid of tiles on a canvas: hover tells a value, a click or Enter opens a tile, arrows move.
 
-import { enlarged, layoutOf, extentOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
+import { enlarged, isSigned, layoutOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
 import { scaleWords } from "./settings.js";
 import { measured, number } from "./words.js";
 
@@ -17,6 +17,7 @@ import { measured, number } from "./words.js";
  * @property {number} width
  * @property {string} title what a screen reader says
  * @property {string} unit what a tile is: "channel", "filter", ...
+ * @property {import("./tiles.js").Scale} scale what it is drawn with, unless another scale is chosen
  * @property {number} depth slices of a channel, or kernels of a filter, that are tiles of their own
  * @property {number} [first] the number of the first tile, where others are before it
  */
@@ -115,11 +116,18 @@ export class Grid {
     this.markPlace(this.order.indexOf(tile));
   }
 
+  /** @returns {import("./tiles.js").Scale} */
+  get scale() {
+    const { scale } = this.settings.choice;
+    return scale === "auto" ? this.meta.scale : scale;
+  }
+
   /** Draw now. */
   draw() {
     this.visible = true;
     const tiles = (this.tiles ??= this.load());
-    const { scale, color, sort } = this.settings.choice;
+    const { scale } = this;
+    const { color, sort } = this.settings.choice;
     if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
     const size = sizeOf(this.layout);
@@ -146,9 +154,10 @@ export class Grid {
     this.told = unit;
     if (!tiles) return;
     if (!unit) {
-      const { scale } = this.settings.choice;
-      const ends = scale === "tile" ? { low: tiles.lowest, high: tiles.highest } : extentOf(tiles, 0, scale);
-      const [low, high] = [ends.low, ends.high];
+      const { scale } = this;
+      const most = Math.max(-tiles.lowest, tiles.highest);
+      const whole = isSigned(scale) ? { low: -most, high: most } : { low: tiles.lowest, high: tiles.highest };
+      const { low, high } = scale === "fixed" && tiles.range ? tiles.range : whole;
       const drawn = layout.every > 1 ? `, drawn ${layout.every} times smaller` : layout.times > 1 ? `, drawn ${layout.times} times larger` : "";
       this.readout.textContent = `scaled ${scaleWords(scale)}: ${number(low, 3)} \u2026 ${number(high, 3)}${drawn}`;
       return;

@@ -13,6 +13,7 @@ import { inflate } from "./inflate.js";
  * @property {number} width
  * @property {boolean} shared whether all tiles of the data have one pair of ends
  * @property {string} ends base64 of other ends, where the data are those of another stack; or ""
+ * @property {string} means base64 of the mean of each tile; or "" for small tiles
  * @property {number | null} slope
  * @property {number} low
  * @property {number} high
@@ -50,6 +51,7 @@ export function unpack(packed, read = textOf) {
     low: both.subarray(0, both.length / 2),
     high: both.subarray(both.length / 2),
     codes: bytes.subarray(8 * ends),
+    means: packed.means ? new Float32Array(bytesOf(packed.means).buffer) : null,
     slope: packed.slope,
     lowest: packed.low,
     highest: packed.high,

@@ -7,7 +7,7 @@ import { REPORT_KEYS, keyTable, listenToKeys } from "./keys.js";
 import { Layers } from "./layers.js";
 import { linkViews } from "./linked.js";
 import { bytesOf, textOf, unpack } from "./packed.js";
-import { CONTROLS, Settings } from "./settings.js";
+import { AT_FIRST, CONTROLS, Settings } from "./settings.js";
 import { Zoom } from "./zoom.js";
 
 /** @typedef {import("./packed.js").Packed & import("./grid.js").GridMeta} PackedGrid */
@@ -181,7 +181,7 @@ function steer(views, settings, zoom, help, layers) {
         help.close();
         return;
       }
-      settings.set({ scale: "all", color: "auto", sort: "index" });
+      settings.set(AT_FIRST);
       for (const view of views.values()) if (view instanceof Grid) view.markPlace(-1);
     },
   }, () => zoom.isOpen || document.activeElement?.tagName === "CANVAS" || document.activeElement?.tagName === "SECTION");

@@ -3,16 +3,20 @@
 /** @typedef {import("./tiles.js").Scale} Scale */
 /** @typedef {import("./tiles.js").Color} Color */
 /** @typedef {import("./tiles.js").Sort} Sort */
-/** @typedef {{scale: Scale, color: Color, sort: Sort}} Choice */
+/** @typedef {{scale: "auto" | Scale, color: Color, sort: Sort}} Choice "auto" is what fits the array */
 
 /** @typedef {Record<keyof Choice, [string, [string, string][]]>} Controls of each choice its title, values and words */
 
 /** @type {Controls} */
 export const CONTROLS = {
-  scale: ["scaling", [["all", "over all"], ["tile", "each tile"], ["signed", "around zero"]]],
+  scale: ["scaling", [["auto", "as it fits"], ["all", "over all"], ["tile", "each tile"], ["signed", "around zero"],
+    ["tile-signed", "each around zero"]]],
   color: ["colours", [["auto", "as scaled"], ["gray", "gray"], ["heat", "heat"], ["diverging", "diverging"]]],
   sort: ["order", [["index", "as in the net"], ["mean", "by mean"], ["max", "by maximum"]]],
 };
+
+/** @type {Readonly<Choice>} */
+export const AT_FIRST = { scale: "auto", color: "auto", sort: "index" };
 
 /** The choice, and who wants to know when it changes. */
 export class Settings {
@@ -20,7 +24,7 @@ export class Settings {
   constructor(controls) {
     this.controls = controls;
     /** @type {Choice} */
-    this.choice = { scale: "all", color: "auto", sort: "index" };
+    this.choice = { ...AT_FIRST };
     /** @type {(() => void)[]} */
     this.listeners = [];
     /** @type {Map<string, HTMLSelectElement>} */
@@ -68,5 +72,8 @@ export class Settings {
 
 /** @param {Scale} scale @returns {string} the words of a caption */
 export function scaleWords(scale) {
-  return { all: "over all", tile: "each by its own", signed: "around zero", fixed: "between fixed ends" }[scale];
+  return {
+    all: "over all", tile: "each by its own", signed: "around zero", "tile-signed": "each around zero",
+    fixed: "between fixed ends",
+  }[scale];
 }

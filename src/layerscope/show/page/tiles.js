@@ -2,7 +2,7 @@
 // from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
 
 /**
- * @typedef {"all" | "tile" | "signed" | "fixed"} Scale
+ * @typedef {"all" | "tile" | "signed" | "tile-signed" | "fixed"} Scale
  * @typedef {"auto" | "gray" | "heat" | "diverging"} Color
  * @typedef {"index" | "mean" | "max"} Sort
  * @typedef {{low: number, high: number}} Extent the values of the darkest and the brightest level
@@ -16,6 +16,7 @@
  * @property {Uint8Array} codes count * planes * height * width; 0 is NaN or infinite
  * @property {Float32Array} low the value of code 1: of each plane, or one for all of them
  * @property {Float32Array} high the value of code 255; it may be the lesser one
+ * @property {Float32Array | null} [means] the true mean of each tile, where it is known
  * @property {number | null} slope what values below zero are multiplied with; null leaves them
  * @property {number} lowest the least value of the whole array, shown or not
  * @property {number} highest the greatest
@@ -98,7 +99,7 @@ export function summaryOf(tiles, tile) {
       high = Math.max(high, value);
     }
   }
-  return finite ? { low, mean: sum / finite, high } : { low: NaN, mean: NaN, high: NaN };
+  return finite ? { low, mean: tiles.means ? tiles.means[tile] : sum / finite, high } : { low: NaN, mean: NaN, high: NaN };
 }
 
 /**
@@ -127,21 +128,26 @@ export function orderOf(tiles, sort, sizes = false) {
  * @returns {Extent}
  */
 export function extentOf(tiles, tile, scale) {
-  if (scale === "tile") return summaryOf(tiles, tile);
   if (scale === "fixed" && tiles.range) return tiles.range;
-  const { lowest: low, highest: high } = tiles;
+  const own = scale === "tile" || scale === "tile-signed";
+  const { low, high } = own ? summaryOf(tiles, tile) : { low: tiles.lowest, high: tiles.highest };
   const most = Math.max(-low, high);
-  return scale === "signed" ? { low: -most, high: most } : { low, high };
+  return isSigned(scale) ? { low: -most, high: most } : { low, high };
+}
+
+/** @param {Scale} scale @returns {boolean} whether zero is the middle of the scale */
+export function isSigned(scale) {
+  return scale === "signed" || scale === "tile-signed";
 }
 
 /**
- * The top level that a palette and a scale leave: "signed" needs a middle one.
+ * The top level that a palette and a scale leave: one around zero needs a middle one.
  * @param {Scale} scale
  * @param {boolean} full whether all 256 levels are grays
  * @returns {number}
  */
 function topOf(scale, full) {
-  return full ? (scale === "signed" ? 254 : 255) : TOP;
+  return full ? (isSigned(scale) ? 254 : 255) : TOP;
 }
 
 /**

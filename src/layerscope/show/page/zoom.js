@@ -1,8 +1,8 @@
 // One tile, as large as the screen allows, in a dialog: the value of every unit can be read.
 
-import { layoutOf, paint, sizeOf, summaryOf, unitAt } from "./tiles.js";
+import { layoutOf, paint, precisionOf, sizeOf, summaryOf, unitAt } from "./tiles.js";
 import { tileWords, unitWords } from "./grid.js";
-import { number } from "./words.js";
+import { measured, number } from "./words.js";
 
 /** @typedef {import("./grid.js").Grid} Grid */
 /** @typedef {import("./tiles.js").Tiles} Tiles */
@@ -106,20 +106,24 @@ export class Zoom {
     const room = Math.min(window.innerWidth - 64, 900);
     this.layout = layoutOf(1, all.height, all.width, room, window.innerHeight - 260);
     this.layout = this.layout.every > 1 ? { ...this.layout, every: 1, times: 1, width: all.width, height: all.height } : this.layout;
-    const { scale, color } = grid.settings.choice;
+    const { color } = grid.settings.choice;
     const size = sizeOf(this.layout);
     this.canvas.width = size.width;
     this.canvas.height = size.height;
     this.frame.style.width = `${size.width}px`;
     this.frame.style.height = `${size.height}px`;
-    const pixels = paint(this.one, [0], this.layout, scale, color, grid.palettes);
+    const pixels = paint(this.one, [0], this.layout, grid.scale, color, grid.palettes);
     this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
     const { low, mean, high } = summaryOf(all, this.tile);
     const name = tileWords(grid.meta, this.tile);
     this.title.textContent = `${grid.meta.title}: ${name}`;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${grid.meta.title}: ${name}; arrow keys move the unit`);
-    this.facts.textContent = `${all.height} x ${all.width}, ${number(low)} to ${number(high)}, mean ${number(mean)}`;
+    // A tile with ends of its own is told exactly; of small ones, which share them, values are packed.
+    const precision = all.means ? 0 : precisionOf(all, this.tile);
+    /** @param {number} value */
+    const words = (value) => (precision ? measured(value, precision) : number(value));
+    this.facts.textContent = `${all.height} x ${all.width}, ${words(low)} to ${words(high)}, mean ${words(mean)}`;
     this.say();
   }
 
@@ -160,5 +164,6 @@ export function single(tiles, tile) {
     codes: tiles.codes.subarray(tile * area, (tile + 1) * area),
     low: tiles.low.subarray(...part),
     high: tiles.high.subarray(...part),
+    means: tiles.means ? tiles.means.subarray(tile, tile + 1) : null,
   };
 }

@@ -106,7 +106,7 @@ export class List {
     const { scale, color } = this.settings.choice;
     const layout = layoutOf(tiles.count, tiles.height, tiles.width, WIDE, TALL);
     const size = sizeOf(layout);
-    const pixels = paint(tiles, orderOf(tiles, "index"), layout, scale === "fixed" ? "all" : scale, color, this.palettes);
+    const pixels = paint(tiles, orderOf(tiles, "index"), layout, scale === "fixed" || scale === "auto" ? "all" : scale, color, this.palettes);
     if (canvas.width !== size.width || canvas.height !== size.height) [canvas.width, canvas.height] = [size.width, size.height];
     canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
     canvas.dataset.drawn = "tiles";

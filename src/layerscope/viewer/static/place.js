@@ -20,7 +20,7 @@
 
 /** @type {Place} */
 const START = {
-  blob: "", param: "", tile: -1, y: 0, x: 0, first: 0, image: "", scale: "all", color: "auto",
+  blob: "", param: "", tile: -1, y: 0, x: 0, first: 0, image: "", scale: "auto", color: "auto",
   sort: "index", low: null, high: null, zoom: 1, layers: "list",
 };
 

@@ -135,6 +135,7 @@ export class Stage {
     }
     const meta = {
       count: part.count, height: part.height ?? 1, width: part.width ?? 1, title,
+      scale: /** @type {import("../page/tiles.js").Scale} */ ("all"),
       unit: write?.unit ?? "channel", depth: write?.depth ?? 1, first: part.first ?? 0,
     };
     const grid = this.grid(meta, () => /** @type {import("../page/tiles.js").Tiles} */ (frame.tiles(part)));

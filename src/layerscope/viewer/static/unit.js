@@ -166,7 +166,7 @@ export class UnitPanel {
     const size = sizeOf(layout);
     const shrink = Math.min(1, room / size.width);
     const { scale: chosen, color } = this.settings.choice;
-    const scale = chosen === "all" ? "tile" : chosen; // large enough for a scale of its own
+    const scale = chosen === "all" || chosen === "auto" ? "tile" : chosen; // large enough for a scale of its own
     [this.canvas.width, this.canvas.height] = [size.width, size.height];
     this.frameBox.style.width = `${size.width * shrink}px`;
     this.frameBox.style.height = `${size.height * shrink}px`;

@@ -419,7 +419,7 @@ class Viewer {
   reset(help) {
     if (help.open) return help.close();
     if (this.camera?.frozen) this.freeze();
-    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "all", color: "auto", sort: "index", low: null, high: null, zoom: 1 }, false);
+    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1 }, false);
     this.link.look = null;
     this.look();
   }
