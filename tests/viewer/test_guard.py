@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from starlette.routing import Route, WebSocketRoute
 
 import layerscope as ls
+from coroutines import result
 from layerscope.demo import DEFINITION, WEIGHTS
 from layerscope.viewer.app import app
 from layerscope.viewer.gallery import demo_images
@@ -95,7 +95,7 @@ def ask(
     }  # fmt: skip
     if kind == "http":
         scope["method"] = method
-    asyncio.run(guarded(scope, receive, send))
+    result(guarded(scope, receive, send))
     return sent
 
 
@@ -254,7 +254,7 @@ def test_an_upload_ends_where_it_is_too_large(guarded: Guard, stated: bool) -> N
         "root_path": "", "headers": [(n.encode(), v.encode()) for n, v in headers], "scheme": "http",
         "http_version": "1.1", "server": ("127.0.0.1", PORT), "client": ("127.0.0.1", 5),
     }  # fmt: skip
-    asyncio.run(guarded(scope, receive, send))
+    result(guarded(scope, receive, send))
     assert (
         sent[0]["status"] == 200
         and b"fault" in sent[1]["body"]

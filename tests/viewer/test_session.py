@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
+from coroutines import result
 from layerscope.demo import DEFINITION, WEIGHTS, images
 from layerscope.errors import LayerscopeError, LimitError, ReadError, UsageError
 from layerscope.viewer import gallery
@@ -162,7 +163,7 @@ def test_the_worker_goes_on_after_a_fault_and_skips_who_left() -> None:
         assert await worker.do(lambda: threading.current_thread().daemon)
         worker.stop()
 
-    asyncio.run(play())
+    result(play())
     assert done == []
 
 
