@@ -245,7 +245,7 @@ def test_arrow_keys_move_the_unit(visit: Open) -> None:
 
 def test_choices_and_a_link_keeps_them(visit: Open, viewer: Any) -> None:
     page = visit("blob=conv2")
-    for key in "smaz":
+    for key in "ssmaz":  # scaling: as it fits, over all, each tile
         page.keyboard.press(key)
     until(page, "#readout", "scaled each by its own")
     address = page.url
