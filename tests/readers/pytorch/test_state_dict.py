@@ -69,7 +69,8 @@ def test_commands(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["show", str(saved), "--param", "conv1", "-o", str(picture)]) == 0
     assert picture.stat().st_size > 500
     assert "6 of 6 filters shown" in capsys.readouterr().out
-    assert cli.run(["report", str(saved), str(picture)]) == 4
+    assert cli.run(["report", str(saved), str(picture)]) == 2
+    assert "holds weights without a net" in capsys.readouterr().err
 
 
 def test_a_checkpoint(tmp_path: Path) -> None:
