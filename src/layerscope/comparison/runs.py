@@ -8,8 +8,8 @@ are let go before the next one's are made, as they hold the weights in a packed 
 
 Measured with VGG-16 and one image (110 MB of blobs in each net), the most that the process held:
 2.37 GB when each net gives its last blob only, 2.57 GB compared in one group, 2.62 GB in groups of
-100 MB, in two to four times the time.  So one group is the usual way, and groups are for batches and large
-images, where blobs outweigh weights.
+100 MB, in two to four times the time.  So one group is the usual way, and groups are for batches
+and large images, where blobs outweigh weights.
 """
 
 from __future__ import annotations
