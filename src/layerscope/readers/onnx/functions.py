@@ -9,7 +9,7 @@ from onnx import AttributeProto, FunctionProto, NodeProto
 
 from layerscope.errors import LimitError, ReadError
 from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
-from layerscope.readers.onnx.wiring import label
+from layerscope.readers.onnx.wiring import label, with_inner
 from layerscope.text import quoted
 
 MAX_NODES = 50_000
@@ -64,7 +64,7 @@ class _Writer:
             node, depth = waiting.pop()
             function = self.known.get((node.domain, node.op_type, getattr(node, "overload", "")))
             if function is None:
-                found.append(self._inner(node))
+                found.append(with_inner(node, self.expanded))
                 continue
             if depth >= MAX_DEPTH:
                 raise ReadError(f"{label(node)}: functions call each other without end")
@@ -75,18 +75,6 @@ class _Writer:
                 raise LimitError(f"{label(node)}: functions make more than {MAX_NODES:,} nodes")
             waiting += [(each, depth + 1) for each in reversed(body)]
         return found
-
-    def _inner(self, node: NodeProto) -> NodeProto:
-        if not any(a.HasField("g") or a.graphs for a in node.attribute):
-            return node
-        node = deepcopy(node)
-        for attribute in node.attribute:
-            held = [attribute.g] if attribute.HasField("g") else []
-            for graph in (*held, *attribute.graphs):
-                nodes = self.expanded(graph.node)
-                del graph.node[:]
-                graph.node.extend(nodes)
-        return node
 
 
 def _key(function: FunctionProto) -> Key:

@@ -7,7 +7,6 @@ function an op says in `forms.py`.  A node that did not change is kept as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from layerscope.errors import ReadError
 from layerscope.net import OPSET
 from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
 from layerscope.readers.onnx.forms import FORMS, Form
-from layerscope.readers.onnx.wiring import label
+from layerscope.readers.onnx.wiring import label, with_inner
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -65,7 +64,8 @@ class Upgrade:
         for node in nodes:
             form = FORMS.get(node.op_type) if node.domain in OWN_DOMAINS else None
             changed = self._changed(form, node) if form else None
-            found += [self._inner(each) for each in ([node] if changed is None else changed)]
+            written = [node] if changed is None else changed
+            found += [with_inner(each, self.all) for each in written]
         return found
 
     def _changed(self, form: Form, node: NodeProto) -> list[NodeProto] | None:
@@ -73,18 +73,6 @@ class Upgrade:
             return form(self, node)
         except (TypeError, ValueError, IndexError, KeyError, OverflowError):
             raise ReadError(f"{label(node)}: its settings make no sense") from None
-
-    def _inner(self, node: NodeProto) -> NodeProto:
-        if not any(a.HasField("g") or a.graphs for a in node.attribute):
-            return node
-        node = deepcopy(node)
-        for attribute in node.attribute:
-            held = [attribute.g] if attribute.HasField("g") else []
-            for graph in (*held, *attribute.graphs):
-                nodes = self.all(graph.node)
-                del graph.node[:]
-                graph.node.extend(nodes)
-        return node
 
     def constant(
         self, node: NodeProto, what: str, content: Any, element: int = TensorProto.INT64

@@ -1,9 +1,10 @@
-"""Whether a graph hangs together: each value is written once, and before it is read."""
+"""How nodes hang together: each value is written once and before it is read; graphs in graphs."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 
 from onnx import NodeProto
 
@@ -17,6 +18,22 @@ def label(node: NodeProto) -> str:
     output = next((name for name in node.output if name), "")
     kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
     return f"node {quoted(node.name or output)} ({kind})"
+
+
+def with_inner(
+    node: NodeProto, change: Callable[[Iterable[NodeProto]], Iterable[NodeProto]]
+) -> NodeProto:
+    """The node with what `change` makes of the nodes of each graph inside it (If, Loop, Scan)."""
+    if not any(a.HasField("g") or a.graphs for a in node.attribute):
+        return node
+    node = deepcopy(node)
+    for attribute in node.attribute:
+        held = [attribute.g] if attribute.HasField("g") else []
+        for graph in (*held, *attribute.graphs):
+            nodes = list(change(graph.node))
+            del graph.node[:]
+            graph.node.extend(nodes)
+    return node
 
 
 def ordered(
