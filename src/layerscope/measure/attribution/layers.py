@@ -24,10 +24,11 @@ def maps(subject: Subject) -> list[str]:
     rank = subject.item.ndim + 1
     last = {name: node.op_type for node in graph.nodes for name in node.output}
     path = subject.values_between()
+    own = net.blobs[subject.unit.blob].base
     found = {}
     for key, blob in net.blobs.items():
         several = len(blob.shape) == rank and any(d > 1 for d in blob.shape[2:])
-        if several and rank > 2 and blob.value in path and key != subject.unit.blob:
+        if several and rank > 2 and blob.value in path and blob.base != own:
             found[blob.value] = key
     seen = [key for value, key in found.items() if last.get(value) not in _PASSED_OVER]
     return seen or list(found.values())
@@ -38,14 +39,15 @@ def layer_of(subject: Subject, asked: str, keys: list[str]) -> tuple[str, str]:
 
     Args:
         subject: the unit.
-        asked: a key of `net.blobs`; "" for the last one with a map.
+        asked: the name of a blob; "" for the last one with a map.
         keys: what `maps` found.
 
     Raises:
-        UsageError: there is none.
+        UnknownNameError: there is no such blob.
+        UsageError: the unit does not depend on it, or there is no blob with a map.
     """
     if asked:
-        return asked, ""
+        return subject.key(asked), ""
     if not keys:
         raise UsageError(
             f"no blob with several places lies between {quoted(subject.name)} and unit"

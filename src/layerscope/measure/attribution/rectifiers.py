@@ -9,8 +9,6 @@ from layerscope.measure.attribution.registry import Found, method
 if TYPE_CHECKING:
     from layerscope.measure.attribution.subject import Subject
 
-_RECTIFIERS = frozenset({"Relu", "Clip"})
-
 
 @method("guided", title="Guided backpropagation", paper="Springenberg et al., ICLR 2015 workshop")
 def guided(subject: Subject) -> Found:
@@ -25,6 +23,6 @@ def deconvolution(subject: Subject) -> Found:
 
 
 def _notes(subject: Subject) -> tuple[str, ...]:
-    if subject.ops_between().isdisjoint(_RECTIFIERS):
-        return ("no ReLU on the way: the map is the plain gradient",)
-    return ()
+    if subject.rectifiers():
+        return ()
+    return ("no ReLU on the way: the map is the plain gradient",)

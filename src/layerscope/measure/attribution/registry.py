@@ -148,9 +148,11 @@ def method(
 @cache
 def methods() -> Mapping[str, Method]:
     """All methods by name, those that cost little first."""
-    for module in _MODULES:
-        importlib.import_module(f"layerscope.measure.attribution.{module}")
-    return dict(_methods)
+    modules = [f"layerscope.measure.attribution.{name}" for name in _MODULES]
+    for module in modules:
+        importlib.import_module(module)
+    # A module may have been imported alone before: the order is that of the list.
+    return dict(sorted(_methods.items(), key=lambda each: modules.index(each[1].apply.__module__)))
 
 
 def method_named(name: str) -> Method:

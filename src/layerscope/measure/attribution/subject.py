@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
 from layerscope.engine.gradient.backward import between, dependent, upstream
+from layerscope.engine.gradient.rules.rectifier import rectifiers
 from layerscope.engine.gradient.run import (
     Program,
     check_float,
@@ -151,6 +152,19 @@ class Subject:
         """What a blob was in the run, for the image alone."""
         return self.row(self.known[self.net.blobs[blob].value])
 
+    def key(self, blob: str) -> str:
+        """The key of a blob that the unit is computed from.
+
+        Raises:
+            UnknownNameError: there is no such blob.
+            UsageError: the unit does not depend on it.
+        """
+        (key,) = wanted_blobs(self.net, [blob])
+        if self.net.blobs[key].value not in self.known:
+            value = self.net.blobs[key].value
+            raise independent(self.net, [self.unit.blob], key, value)
+        return key
+
     def row(self, array: Array) -> Array:
         """What an array of the run has for the image; all of it where it has no batch."""
         if array.ndim < 2:
@@ -223,10 +237,9 @@ class Subject:
             raise not_a_number(program, feeds, seeds, key)
         return found[value]
 
-    def ops_between(self) -> set[str]:
-        """The ONNX ops through which the unit depends on the input."""
-        value = self.net.blobs[self.name].value
-        return {node.op_type for node in between(self.net, self.target, value)}
+    def rectifiers(self) -> int:
+        """How many rectifiers lie between the unit and the input."""
+        return rectifiers(self.net, self.target, self.net.blobs[self.name].value)
 
     def values_between(self) -> set[str]:
         """The values through which the unit depends on the input."""

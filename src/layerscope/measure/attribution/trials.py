@@ -122,7 +122,7 @@ class Trials:
     def _chunks(self, samples: Iterable[Array], total: int, size: int) -> Iterator[list[Array]]:
         """The samples, so many at a time; says how far it is."""
         left, done = iter(samples), 0
-        tell, title = self._subject.progress, self._subject.title
+        tell, title = self._subject.progress if total > 1 else None, self._subject.title
         while chunk := list(islice(left, size)):
             if tell is not None:
                 tell(done, total, title)
