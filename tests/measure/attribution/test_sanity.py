@@ -13,6 +13,7 @@ import pytest
 
 import layerscope as ls
 from layerscope import demo
+from layerscope.measure.attribution import methods
 from layerscope.readers.caffe.write import write_caffemodel
 
 FROM_THE_TOP = ["fc8", "fc7", "fc6", "conv5", "conv4", "conv3", "conv2", "conv1"]
@@ -59,3 +60,19 @@ def correlations(folder: Path, method: str, depths: list[int]) -> list[float]:
         )
         for d in depths
     ]
+
+
+@pytest.mark.parametrize("method", [each for each in methods() if each != "guided"])
+def test_maps_change_with_the_weights(tmp_path: Path, method: str) -> None:
+    same, top, whole = correlations(tmp_path, method, [0, 1, 8])
+    assert same == pytest.approx(1)
+    assert abs(top) < 0.9, "the last layer's weights do not matter"
+    assert abs(whole) < 0.6, "no weights matter"
+
+
+def test_guided_backpropagation_hardly_looks_at_the_top(tmp_path: Path) -> None:
+    """As Adebayo et al. found: what the last layers learned is not in its map."""
+    same, top, half, whole = correlations(tmp_path, "guided", [0, 1, 4, 8])
+    assert same == pytest.approx(1)
+    assert top > 0.95 and half > 0.85
+    assert whole < 0.6
