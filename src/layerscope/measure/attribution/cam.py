@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.measure.attribution.registry import Found, method
+from layerscope.measure.attribution.registry import NO_PLACE, Found, method
 
 if TYPE_CHECKING:
     from layerscope.measure.attribution.subject import Subject
@@ -50,5 +50,5 @@ def _found(plane: Floats, signed: bool, *notes: str) -> Found:
     if signed:
         return Found(plane, "none", notes)
     if plane.size and plane.max() <= 0 and plane.min() < 0:
-        notes = (*notes, "no place speaks for the unit; see the signed map (--signed)")
+        notes = (*notes, NO_PLACE)
     return Found(np.maximum(plane, 0), "none", notes)

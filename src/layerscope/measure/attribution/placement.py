@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.measure.receptive import Extent, receptive_fields
+from layerscope.measure.receptive import receptive_box
 from layerscope.net import Net
 from layerscope.text import number, printable
 
@@ -46,8 +46,8 @@ class Placement:
 def placement(net: Net, blob: str, name: str, places: Sequence[int]) -> Placement | None:
     """Where a blob's map lies on an input.
 
-    By the middles of receptive fields where all units of the blob see alike (Araujo, Norris and
-    Sim, Distill 2019), else drawn over the whole input.
+    By the middles of receptive fields where they lie evenly (Araujo, Norris and Sim, Distill 2019),
+    else drawn over the whole input.
 
     Args:
         net: at the shapes of the run.
@@ -62,13 +62,9 @@ def placement(net: Net, blob: str, name: str, places: Sequence[int]) -> Placemen
     if len(dims) != len(places):
         return None
     sizes = tuple(int(size) for size in places)
-    found = receptive_fields(net).get(blob)
-    axes = found.axes if found and found.input == name else ()
-    plain = net.blobs[name].shape[2:] == sizes
-    known = [axis for axis in axes if isinstance(axis, Extent) and axis.stride is not None]
-    if plain and len(known) == len(sizes) == len(axes):
-        starts = tuple(float(axis.start) for axis in known)
-        strides = tuple(float(axis.stride or 1) for axis in known)
+    even = _evenly(net, blob, name, dims) if net.blobs[name].shape[2:] == sizes else None
+    if even is not None:
+        starts, strides = even
         where = ", ".join(number(start) for start in dict.fromkeys(starts))
         step = ", ".join(number(stride) for stride in dict.fromkeys(strides))
         words = (
@@ -80,6 +76,36 @@ def placement(net: Net, blob: str, name: str, places: Sequence[int]) -> Placemen
     starts = tuple((stride - 1) / 2 for stride in strides)
     words = f"the map of {printable(blob, 40)} is drawn over the whole input, linear between places"
     return Placement(starts, strides, sizes, words)
+
+
+def _evenly(
+    net: Net, blob: str, name: str, dims: Sequence[int]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The middle of the first receptive field and the step to the next, along each axis.
+
+    None where the last one is not where that leads to: fields that do not lie evenly, or that are
+    all the whole input.
+    """
+    if name not in net.inputs:
+        return None
+    ends = [[0] * len(dims), [min(1, dim - 1) for dim in dims], [dim - 1 for dim in dims]]
+    found = [_middles(net, blob, name, end) for end in ends]
+    starts, seconds, lasts = found
+    if not len(starts) == len(seconds) == len(lasts) == len(dims):
+        return None
+    strides = []
+    for start, second, last, dim in zip(*found, dims, strict=True):
+        stride = second - start if dim > 1 else 1.0
+        if stride <= 0 or start + stride * (dim - 1) != last:
+            return None
+        strides.append(stride)
+    return starts, tuple(strides)
+
+
+def _middles(net: Net, blob: str, name: str, place: Sequence[int]) -> tuple[float, ...]:
+    """The middle of a unit's receptive field, as if the input went on behind its edges."""
+    reach = receptive_box(net, blob, (0, *place)).inputs[name]
+    return tuple((span.first + span.last) / 2 for span in reach.space)
 
 
 def _between(count: int, where: Floats) -> Floats:

@@ -29,6 +29,7 @@ from layerscope.text import nearest_hint, quoted
 if TYPE_CHECKING:
     pass
 
+NO_PLACE = "no place speaks for the unit; see the signed map (--signed)"
 At = Literal["input", "layer"]
 _MODULES = ("gradients", "rectifiers", "cam", "contribution", "perturbation")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from layerscope.errors import UsageError
 from layerscope.measure.attribution.placement import placement
-from layerscope.measure.attribution.registry import Method, method_named, methods
+from layerscope.measure.attribution.registry import NO_PLACE, Method, method_named, methods
 from layerscope.measure.attribution.result import Attribution
 from layerscope.measure.top import probability_blob, score_blob
 from layerscope.net import Net
@@ -154,7 +154,7 @@ def _applied(
     if key:
         laid = placement(subject.net, key, subject.name, subject.places)
         notes.append(laid.words if laid else "")
-    notes.append(_odd(values))
+    notes.append("" if NO_PLACE in found.notes else _odd(values))
     fed = subject.fed
     axis = None
     if found.reduction != "none" and values.ndim > 1:
