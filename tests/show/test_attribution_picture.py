@@ -121,6 +121,31 @@ def test_vectors_are_bars_and_volumes_are_refused() -> None:
         attribution_picture([])
 
 
+def test_where_a_scale_begins() -> None:
+    assert ramp_of(made(np.array([[0.1, 1]]))).low == 0
+    assert ramp_of(made(np.array([[0.4, 1]]))).low == pytest.approx(0.4)
+    few = made(np.array([[[1.0, 2], [3, 90]]]), reduction="largest", channel_axis=0)
+    assert ramp_of(few).high == 90 and not ramp_of(few).over
+
+
+def test_a_map_of_zeros_has_no_scale() -> None:
+    found = made(np.zeros((4, 5)), picture=np.zeros((4, 5), np.uint8))
+    for several in ([found], [found, found]):
+        assert "0 everywhere" in words(several) and "1" not in words(several)
+
+
+@pytest.mark.parametrize("dims", [(300, 20), (20, 300), (1, 90), (90, 1)])
+def test_shapes_that_are_far_from_square(dims: tuple[int, int]) -> None:
+    found = made(np.random.default_rng(0).random(dims), picture=np.zeros(dims, np.uint8))
+    for several in ([found], [found] * 3):
+        figure = attribution_picture(several).figure
+        figure.canvas.draw()
+        for text in figure.texts:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0
+        assert figure.bbox.height < 1.2 * figure.bbox.width
+
+
 def test_text_of_odd_maps() -> None:
     assert "no place speaks for the unit" in attribution_text([made(-np.eye(2))])
     assert "from one number" not in attribution_text([made(np.zeros((2, 3, 4)))])

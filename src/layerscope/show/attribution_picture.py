@@ -21,11 +21,14 @@ WIDTH = 760.0
 BARS = 8
 _EDGE, _GAP = 16.0, 18.0
 _COLUMNS = 4  # of a sheet of several methods
-_HIGHEST = 420.0
+_HIGHEST, _LOWEST = 420.0, 12.0
+_NARROWEST = 120.0  # of the bar of colors
 _SOFT = "#555b66"
 _BAR = 9.0
 _LINE = 16.0
 _CUT = 99.0  # percent of the places whose color does not end, for maps of single pixels
+_MANY = 1000  # places, below which all are shown
+_FAR = 0.25  # of the largest: maps that begin above it begin at their lowest number
 _GROUND = 190  # the gray below a map without an image, and below the color bar
 _COVER, _BEND = 0.92, 0.6  # how much of the image the strongest color hides, and how soon
 _HUE = 0.55  # of a signed map: how far from white its faintest color is
@@ -59,15 +62,12 @@ def _single(found: Attribution) -> Plot:
     if found.map.ndim == 1:
         y = _vector(board, found, (_EDGE, y, room))
     else:
-        wide = (room - _GAP) / 2
-        left = _EDGE
-        high = _height(found, wide)
-        wide = min(wide, high * found.map.shape[1] / found.map.shape[0])
+        left, wide = _EDGE, (room - _GAP) / 2
         if found.picture is not None:
             board.text(left, y, f"{printable(found.input, 24)}, as it was fed", size=SMALL)
-            box = (left + 16, y + _LINE, wide - 16, _height(found, wide - 16))
-            board.image(box, found.picture)
-            left += wide + _GAP
+            inner = _fitted(found, wide - 16)
+            board.image((left + 16, y + _LINE, *inner), found.picture)
+            left += max(inner[0] + 16, _NARROWEST) + _GAP
         y = _tile(board, found, (left, y, wide), large=True)
     if found.shares is not None and len(found.shares) > 1 and found.map.ndim == 2:
         y = _channels(board, found, (_EDGE, y + 4, room))
@@ -127,7 +127,7 @@ def _fed(board: Board, found: Attribution, box: tuple[float, float, float]) -> f
     y = board.text(x, y, printable(found.input, 24), size=SMALL, color=_SOFT)
     picture = found.picture
     pixels = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-    return board.tile((x, y + 2, wide, _height(found, wide)), pixels)
+    return board.tile((x, y + 2, *_fitted(found, wide)), pixels)
 
 
 def _tile(
@@ -139,14 +139,17 @@ def _tile(
     pixels = overlay(found, ramp)
     if large:
         board.text(x, y, _reading(found), size=SMALL, room=wide)
-        inner = (x + 16, y + _LINE, wide - 16, _height(found, wide - 16))
-        y = board.image(inner, pixels) + 6
-        x, wide = inner[0], inner[2]
+        inner = _fitted(found, wide - 16)
+        y = board.image((x + 16, y + _LINE, *inner), pixels) + 6
+        x, wide = x + 16, max(inner[0], _NARROWEST)
     else:
         y = board.text(x, y, found.title, bold=True, size=SMALL, room=wide)
         where = f"at {printable(found.at, 24)}" if found.at else f"at {printable(found.input, 24)}"
         y = board.text(x, y, where, size=SMALL, color=_SOFT, room=wide) + 2
-        y = board.tile((x, y, wide, _height(found, wide)), pixels) + 5
+        inner = _fitted(found, wide)
+        y = board.tile((x, y, *inner), pixels) + 5
+    if not ramp.most:
+        return board.text(x, y, "0 everywhere", size=SMALL, room=wide)
     board.tile((x, y, wide, _BAR), ramp.bar())
     y += _BAR + 1
     low, high = ramp.ends()
@@ -169,9 +172,11 @@ def _reading(found: Attribution) -> str:
     return "the brighter, the more it counts"
 
 
-def _height(found: Attribution, wide: float) -> float:
+def _fitted(found: Attribution, wide: float) -> tuple[float, float]:
+    """Width and height of a map in a column of that width."""
     rows, columns = found.map.shape
-    return float(min(wide * rows / columns, _HIGHEST))
+    high = min(wide * rows / columns, _HIGHEST)
+    return high * columns / rows, max(high, _LOWEST)
 
 
 def _vector(board: Board, found: Attribution, box: tuple[float, float, float]) -> float:
@@ -245,7 +250,7 @@ class Ramp:
 
 
 def ramp_of(found: Attribution) -> Ramp:
-    """The scale of a map: from 0 (or the lowest, where that is above) to its largest number.
+    """The scale of a map: from 0, or from the lowest where all are far from it, to the largest.
 
     In maps of single pixels a few stand out by far; there the colors end at the 99th percentile,
     as in the paper on SmoothGrad, and the bar says what the largest is.
@@ -253,14 +258,13 @@ def ramp_of(found: Attribution) -> Ramp:
     values = np.nan_to_num(np.asarray(found.map, np.float64), posinf=0, neginf=0)
     size = np.abs(values)
     most = float(size.max(initial=0))
-    fine = not found.at and found.reduction != "none"
+    fine = not found.at and found.reduction != "none" and values.size >= _MANY
     high = float(np.percentile(size, _CUT)) if fine and size.size else most
     high = high or most or 1.0
     if found.signed:
         return Ramp(-high, high, most, "diverging")
-    low = float(values.min(initial=0)) if fine or not values.size else float(values.min())
-    low = low if low < high else 0.0
-    return Ramp(low, high, most, "heat")
+    least = float(values.min()) if values.size else 0.0
+    return Ramp(least if _FAR * high < least < high else 0.0, high, most, "heat")
 
 
 def overlay(found: Attribution, ramp: Ramp) -> Rgb:
