@@ -138,7 +138,7 @@ def _tile(
     ramp = ramp_of(found)
     pixels = overlay(found, ramp)
     if large:
-        board.text(x, y, _reading(found), size=SMALL, room=wide)
+        board.text(x, y, reading(found), size=SMALL, room=wide)
         inner = (x + 16, y + _LINE, wide - 16, _height(found, wide - 16))
         y = board.image(inner, pixels) + 6
         x, wide = inner[0], inner[2]
@@ -160,7 +160,7 @@ def _tile(
     return y
 
 
-def _reading(found: Attribution) -> str:
+def reading(found: Attribution) -> str:
     """What the colors mean."""
     if found.signed:
         return "red speaks for the unit, blue against it"
