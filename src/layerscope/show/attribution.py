@@ -29,7 +29,7 @@ def _lines(found: Attribution) -> Iterator[str]:
     taken = f" from {times(found.values.shape)}" if found.values.shape != plane.shape else ""
     scale = f"{number(float(plane.min()))} to {number(float(plane.max()))}"
     yield f"  map {size}{taken}, from {scale}"
-    yield f"  {_where(found)}"
+    yield f"  {where_words(found)}"
     if found.shares is not None and len(found.shares) > 1:
         shown = found.ranking(CHANNELS)
         words = ", ".join(f"{channel} {number(adds, 3)}" for channel, adds in shown)
@@ -41,7 +41,7 @@ def _lines(found: Attribution) -> Iterator[str]:
         yield f"  {note}"
 
 
-def _where(found: Attribution) -> str:
+def where_words(found: Attribution) -> str:
     """Where the largest number is, and how far the rest is spread."""
     place = found.strongest
     if not place:

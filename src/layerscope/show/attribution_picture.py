@@ -138,7 +138,7 @@ def _tile(
     ramp = ramp_of(found)
     pixels = overlay(found, ramp)
     if large:
-        board.text(x, y, _reading(found), size=SMALL, room=wide)
+        board.text(x, y, reading(found), size=SMALL, room=wide)
         inner = _fitted(found, wide - 16)
         y = board.image((x + 16, y + _LINE, *inner), pixels) + 6
         x, wide = x + 16, max(inner[0], _NARROWEST)
@@ -163,7 +163,7 @@ def _tile(
     return y
 
 
-def _reading(found: Attribution) -> str:
+def reading(found: Attribution) -> str:
     """What the colors mean."""
     if found.signed:
         return "red speaks for the unit, blue against it"
