@@ -55,13 +55,9 @@ class Pages:
         return self._session is None
 
     def hear(self, content: Any, buffers: Sequence[Any] = ()) -> None:
-        """Take a message; it is called in an event loop, which does not wait for what is computed.
-
-        Raises:
-            UsageError: the message is of no page.
-        """
+        """Take a message; it is called in an event loop, which does not wait for what is computed."""
         if not isinstance(content, Mapping) or not isinstance(content.get("page"), str):
-            raise UsageError("a message of a widget names its page")
+            return  # nobody's: there is no page that could be told
         page, do = content["page"], content.get("do")
         if self._session is None:
             return
@@ -80,6 +76,7 @@ class Pages:
         """End all pages, and let go of the net."""
         self._session = None
         for line in list(self._lines.values()):
+            self._send({"page": line.page, "ended": "this widget was closed"}, [])
             line.end()
         self._worker.stop()
 

@@ -1,4 +1,4 @@
-// Where the viewer is: what a link holds.  In a tab every change goes into the address, so a view is a link.
+// Where the viewer is, as words: what a link holds.
 
 /**
  * @typedef {object} Place
@@ -55,34 +55,3 @@ export function writePlace(place) {
  * @property {() => void} back
  * @property {(moved: () => void) => void} listen
  */
-
-/** @implements {Keeper} */
-export class AddressBar {
-  constructor() {
-    this.steps = 0; // that were made here: behind them is another page
-  }
-
-  read() {
-    return location.hash.slice(1);
-  }
-
-  /** @param {string} words @param {boolean} step */
-  write(words, step) {
-    if (words === this.read()) return;
-    if (step) history.pushState(null, "", `#${words}`);
-    else history.replaceState(null, "", `#${words}`);
-    if (step) this.steps++;
-  }
-
-  back() {
-    if (this.steps) history.back();
-  }
-
-  /** @param {() => void} moved */
-  listen(moved) {
-    addEventListener("popstate", () => {
-      this.steps = Math.max(0, this.steps - 1);
-      moved();
-    });
-  }
-}
