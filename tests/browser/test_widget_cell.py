@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
 import shutil
-import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -73,13 +71,10 @@ for (;;) {
 
 
 class Kernel:
-    """A loop in a thread of its own, in which messages arrive as in a kernel."""
+    """What hands messages on between the notebook and the widgets, while it is alive."""
 
     def __init__(self, comms: list[Any]) -> None:
         self.comms, self.alive = comms, True
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
 
     def hears(self, words: str) -> None:
         told = json.loads(words)
@@ -87,11 +82,11 @@ class Kernel:
         if not self.alive:
             return
         if "place" in told:
-            self.loop.call_soon_threadsafe(line.change, "place", told["place"])
+            line.change("place", told["place"])
             return
         buffers = [b64decode(each) for each in told["buffers"]]
         assert all(len(each) <= 1_000_000 for each in buffers)
-        self.loop.call_soon_threadsafe(line.say, told["content"], *buffers)
+        line.say(told["content"], *buffers)
 
     def says(self) -> str:
         found = []
@@ -100,20 +95,6 @@ class Kernel:
                 content, buffers = line.sent.popleft()
                 found.append((number, content, [b64encode(each).decode() for each in buffers]))
         return json.dumps(found)
-
-    def end(self) -> None:
-        asyncio.run_coroutine_threadsafe(let_be(), self.loop).result(20)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
-
-
-async def let_be() -> None:
-    """End all that goes on in this loop."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +117,8 @@ def blobs(net: ls.Net) -> ls.Blobs:
 
 
 @pytest.fixture
-def kernel(comms: list[Any]) -> Iterator[Kernel]:
-    found = Kernel(comms)
-    yield found
-    found.end()
+def kernel(comms: list[Any]) -> Kernel:
+    return Kernel(comms)
 
 
 Open = Callable[..., Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import struct
@@ -19,7 +18,6 @@ import pytest
 from websockets.sync.client import connect
 
 import layerscope as ls
-from coroutines import result
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
 from layerscope.errors import SystemFaultError, UnsupportedError, UsageError
 from layerscope.measure.top import read_labels
@@ -57,7 +55,7 @@ class Page:
     def say(self, **words: Any) -> None:
         self.do("say", text=json.dumps(words))
 
-    async def told(self, seconds: float = 20) -> tuple[dict[str, Any], list[bytes]]:
+    def told(self, seconds: float = 20) -> tuple[dict[str, Any], list[bytes]]:
         """The next message to this page."""
         ends = time.monotonic() + seconds
         while True:
@@ -67,29 +65,29 @@ class Page:
                     return message
             if time.monotonic() > ends:
                 raise TimeoutError
-            await asyncio.sleep(0.005)
+            time.sleep(0.005)
 
-    async def frame(self, *, drawn: bool = True) -> dict[str, Any]:
-        content, (raw,) = await self.told()
+    def frame(self, *, drawn: bool = True) -> dict[str, Any]:
+        content, (raw,) = self.told()
         assert content == {"page": self.name}
         if drawn:
             self.say(drawn=True)
         return head_of(raw)
 
-    async def look(self, **what: Any) -> dict[str, Any]:
+    def look(self, **what: Any) -> dict[str, Any]:
         self.say(look=what)
-        return await self.frame()
+        return self.frame()
 
-    async def ask(self, **what: Any) -> dict[str, Any]:
+    def ask(self, **what: Any) -> dict[str, Any]:
         self.say(id=7, **what)
-        content, buffers = await self.told()
+        content, buffers = self.told()
         found: dict[str, Any] = json.loads(content["text"])
         assert found.pop("id") == 7 and not buffers
         return found
 
-    async def answer(self, what: str, /, *buffers: bytes, **more: Any) -> dict[str, Any]:
+    def answer(self, what: str, /, *buffers: bytes, **more: Any) -> dict[str, Any]:
         self.do(what, *buffers, number=3, **more)
-        content, _ = await self.told()
+        content, _ = self.told()
         assert content["number"] == 3
         found: dict[str, Any] = json.loads(content["text"])
         return found
@@ -116,14 +114,10 @@ def test_a_page_is_sent_the_bytes_of_the_viewer(net: ls.Net, viewer: Any, comms:
         socket.send(json.dumps({"look": LOOK}))
         wanted = socket.recv(timeout=20)
 
-    async def run() -> bytes:
-        net.widget(labels=read_labels(LABELS))
-        page = Page(comms[0])
-        page.say(look=LOOK)
-        _, (raw,) = await page.told()
-        return raw
-
-    found = result(run())
+    net.widget(labels=read_labels(LABELS))
+    page = Page(comms[0])
+    page.say(look=LOOK)
+    _, (found,) = page.told()
     assert isinstance(wanted, bytes) and rest_of(found) == rest_of(wanted)
     heads = [head_of(found), head_of(wanted)]
     assert all(len(head.pop("times")) == 3 for head in heads)
@@ -134,13 +128,11 @@ def test_what_is_asked_of_a_server_is_asked_of_a_widget(
     net: ls.Net, viewer: Any, comms: Any
 ) -> None:
     url, token = viewer.url.split("/#token=")
-
-    async def run() -> list[Any]:
-        net.widget(labels=read_labels(LABELS))
-        page = Page(comms[0])
-        return [await page.answer("get", what=name) for name in ("facts", "images", "secrets")]
-
-    facts, pictures, fault = result(run())
+    net.widget(labels=read_labels(LABELS))
+    page = Page(comms[0])
+    facts, pictures, fault = [
+        page.answer("get", what=name) for name in ("facts", "images", "secrets")
+    ]
     for name, found in (("facts", facts), ("images", pictures)):
         asked = urllib.request.Request(
             f"{url}/api/{name}", headers={"x-layerscope-token": token, "Origin": url}
@@ -153,15 +145,12 @@ def test_what_is_asked_of_a_server_is_asked_of_a_widget(
 def test_values_and_reasons_are_those_of_the_run(net: ls.Net, comms: Any) -> None:
     import base64
 
-    async def run() -> tuple[dict[str, Any], dict[str, Any]]:
-        net.widget({"a cup": images()["coffee"]})
-        page = Page(comms[0])
-        head = await page.look(image="image1", blob="conv1")
-        assert head["fed"].startswith("coffee")
-        values = await page.ask(ask="values", blob="conv3", tile=5, y=2, x=3, h=4, w=6)
-        return values, await page.ask(ask="why", blob="conv1@conv1", index=[12, 30, 17])
-
-    values, why = result(run())
+    net.widget({"a cup": images()["coffee"]})
+    page = Page(comms[0])
+    head = page.look(image="image1", blob="conv1")
+    assert head["fed"].startswith("coffee")
+    values = page.ask(ask="values", blob="conv3", tile=5, y=2, x=3, h=4, w=6)
+    why = page.ask(ask="why", blob="conv1@conv1", index=[12, 30, 17])
     blobs = net.run(images()["coffee"])
     found = np.frombuffer(base64.b64decode(values["values"]), "<f4").reshape(4, 6)
     np.testing.assert_allclose(found, blobs["conv3"][0, 5, 2:6, 3:9], rtol=1e-6)
@@ -174,51 +163,40 @@ def test_values_and_reasons_are_those_of_the_run(net: ls.Net, comms: Any) -> Non
 def test_an_upload_in_pieces(net: ls.Net, comms: Any) -> None:
     content = images()["rocket"].read_bytes()
     cut = len(content) // 3
-
-    async def run() -> tuple[dict[str, Any], dict[str, Any]]:
-        net.widget()
-        page = Page(comms[0])
-        page.do("piece", content[:cut])
-        page.do("piece", content[cut : 2 * cut])
-        kept = await page.answer("upload", content[2 * cut :])
-        return kept, await page.look(image=kept["key"], blob="prob")
-
-    kept, head = result(run())
+    net.widget()
+    page = Page(comms[0])
+    page.do("piece", content[:cut])
+    page.do("piece", content[cut : 2 * cut])
+    kept = page.answer("upload", content[2 * cut :])
+    head = page.look(image=kept["key"], blob="prob")
     assert kept == {"key": "upload1", "title": "upload 1"}
     best = net.run(images()["rocket"])["prob"].max()
     assert head["guesses"][0]["value"] == pytest.approx(float(best), rel=1e-5)
 
 
 def test_an_upload_that_is_too_large_or_none(net: ls.Net, comms: Any) -> None:
-    async def run() -> tuple[str, str, int]:
-        net.widget()
-        page = Page(comms[0])
-        for _ in range(50):
-            page.do("piece", bytes(1_000_000))
-        large = await page.answer("upload", b"x")
-        none = await page.answer("upload", b"no image")
-        return large["fault"], none["fault"], len(await page.answer("get", what="images"))
-
-    large, none, _ = result(run())
-    assert "larger than 32 megabytes" in large
-    assert "not an image that is read here" in none, "what came before is forgotten"
+    net.widget()
+    page = Page(comms[0])
+    for _ in range(50):
+        page.do("piece", bytes(1_000_000))
+    large = page.answer("upload", b"x")
+    none = page.answer("upload", b"no image")
+    assert "larger than 32 megabytes" in large["fault"]
+    assert "not an image that is read here" in none["fault"], "what came before is forgotten"
 
 
 def test_of_camera_frames_the_newest_wins(net: ls.Net, comms: Any) -> None:
-    async def run() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        net.widget()
-        page = Page(comms[0])
-        waiting = await page.look(image="camera", blob="data")
-        page.camera(1, 10)
-        first = await page.frame(drawn=False)
-        for number in range(2, 40):
-            page.camera(number, number)
-        with pytest.raises(TimeoutError):
-            await page.told(0.4)
-        page.say(drawn=True)
-        return waiting, first, await page.frame()
-
-    waiting, first, last = result(run())
+    net.widget()
+    page = Page(comms[0])
+    waiting = page.look(image="camera", blob="data")
+    page.camera(1, 10)
+    first = page.frame(drawn=False)
+    for number in range(2, 40):
+        page.camera(number, number)
+    with pytest.raises(TimeoutError):
+        page.told(0.4)
+    page.say(drawn=True)
+    last = page.frame()
     assert waiting["waiting"] is True and first["seen"] == 1
     assert last["seen"] == 39 and last["dropped"] == 37
     assert last["blob"]["lowest"] == pytest.approx(39 - 122.512, abs=1e-3)
@@ -232,15 +210,12 @@ def test_a_failed_run_is_told_and_the_next_one_works(
     def stops(self: Any, fed: Any, names: Any) -> Any:
         raise UnsupportedError("ONNX Runtime stopped at conv1: the test says so")
 
-    async def run() -> tuple[dict[str, Any], dict[str, Any]]:
-        net.widget()
-        page = Page(comms[0])
-        monkeypatch.setattr(Session, "run", stops)
-        failed = await page.look(image="cat", blob="conv1")
-        monkeypatch.setattr(Session, "run", whole)
-        return failed, await page.look(image="cat", blob="conv2")
-
-    failed, head = result(run())
+    net.widget()
+    page = Page(comms[0])
+    monkeypatch.setattr(Session, "run", stops)
+    failed = page.look(image="cat", blob="conv1")
+    monkeypatch.setattr(Session, "run", whole)
+    head = page.look(image="cat", blob="conv2")
     assert failed["kind"] == "fault"
     assert failed["fault"] == "ONNX Runtime stopped at conv1: the test says so"
     assert head["kind"] == "frame"
@@ -257,59 +232,47 @@ def test_the_kernel_is_free_while_the_net_runs(
         return whole(self, fed, names)
 
     monkeypatch.setattr(Session, "run", waits)
-
-    async def run() -> tuple[Any, dict[str, Any]]:
-        net.widget()
-        page = Page(comms[0])
-        page.say(look=LOOK)
-        while not begun.is_set():
-            await asyncio.sleep(0.005)
-        page.do("ping")
-        there = await page.told()
-        goes_on.set()
-        return there, await page.frame()
-
-    there, head = result(run())
+    net.widget()
+    page = Page(comms[0])
+    page.say(look=LOOK)
+    while not begun.is_set():
+        time.sleep(0.005)
+    page.do("ping")
+    there = page.told()
+    goes_on.set()
+    head = page.frame()
     assert there == ({"page": "one"}, []) and head["blob"]["name"] == "conv2"
 
 
 def test_messages_from_another_thread(net: ls.Net, comms: Any) -> None:
     """A kernel hands on what its notebook says in the thread that it likes."""
-
-    async def run() -> dict[str, Any]:
-        net.widget()
-        page = Page(comms[0])
-        await asyncio.to_thread(page.say, look=LOOK)
-        return await page.frame()
-
-    assert result(run())["image"] == "cat"
+    net.widget()
+    page = Page(comms[0])
+    thread = threading.Thread(target=page.say, kwargs={"look": LOOK})
+    thread.start()
+    thread.join()
+    assert page.frame()["image"] == "cat"
 
 
 def test_pages_are_told_apart(net: ls.Net, comms: Any) -> None:
-    async def run() -> list[str]:
-        net.widget()
-        net.widget()
-        one, two, other = Page(comms[0], "a"), Page(comms[0], "b"), Page(comms[1], "a")
-        one.say(look={**LOOK, "image": "cat"})
-        two.say(look={**LOOK, "image": "rocket"})
-        other.say(look={**LOOK, "image": "coffee"})
-        return [(await page.frame())["image"] for page in (one, two, other)]
-
-    assert result(run()) == ["cat", "rocket", "coffee"]
+    net.widget()
+    net.widget()
+    one, two, other = Page(comms[0], "a"), Page(comms[0], "b"), Page(comms[1], "a")
+    one.say(look={**LOOK, "image": "cat"})
+    two.say(look={**LOOK, "image": "rocket"})
+    other.say(look={**LOOK, "image": "coffee"})
+    assert [(page.frame())["image"] for page in (one, two, other)] == ["cat", "rocket", "coffee"]
 
 
 def test_of_too_many_pages_the_one_used_least_is_ended(net: ls.Net, comms: Any) -> None:
-    async def run() -> tuple[Any, Any, dict[str, Any]]:
-        net.widget()
-        pages = [Page(comms[0], str(number)) for number in range(MOST_PAGES)]
-        pages[0].do("ping")
-        await pages[0].told()
-        Page(comms[0], "one more")
-        ended = await pages[1].told()
-        pages[1].say(look=LOOK)
-        return ended, await pages[1].told(), await pages[0].look(**LOOK)
-
-    ended, again, head = result(run())
+    net.widget()
+    pages = [Page(comms[0], str(number)) for number in range(MOST_PAGES)]
+    pages[0].do("ping")
+    pages[0].told()
+    Page(comms[0], "one more")
+    ended = pages[1].told()
+    pages[1].say(look=LOOK)
+    again, head = pages[1].told(), pages[0].look(**LOOK)
     assert "more than 8 views" in ended[0]["ended"] and "run the cell again" in again[0]["ended"]
     assert head["kind"] == "frame"
 
@@ -327,58 +290,47 @@ def test_of_too_many_pages_the_one_used_least_is_ended(net: ls.Net, comms: Any) 
 def test_what_is_malformed_ends_the_page(
     net: ls.Net, comms: Any, say: Callable[[Page], None]
 ) -> None:
-    async def run() -> tuple[dict[str, Any], dict[str, Any]]:
-        net.widget()
-        page = Page(comms[0])
-        say(page)
-        content, _ = await page.told()
-        return content, await Page(comms[0], "another").look(**LOOK)
-
-    content, head = result(run())
+    net.widget()
+    page = Page(comms[0])
+    say(page)
+    content, _ = page.told()
+    content, head = content, Page(comms[0], "another").look(**LOOK)
     assert 10 < len(content["ended"]) <= 300 and head["kind"] == "frame"
 
 
 def test_without_a_page_nothing_is_kept_of_a_run(net: ls.Net, comms: Any) -> None:
-    async def run() -> list[bool]:
-        made = net.widget()
-        session = made._pages._session
-        one, two = Page(comms[0], "a"), Page(comms[0], "b")
-        await one.look(**LOOK)
-        kept = [session._runtime is not None]
-        one.do("close")
-        await until(lambda: len(made._pages) == 1)
-        await asyncio.sleep(0.1)
-        kept.append(session._runtime is not None)
-        two.do("close")
-        await until(lambda: session._runtime is None)
-        await Page(comms[0], "c").look(**LOOK)
-        return [*kept, session._runtime is not None]
-
-    assert result(run()) == [True, True, True]
+    made = net.widget()
+    session = made._pages._session
+    one, two = Page(comms[0], "a"), Page(comms[0], "b")
+    one.look(**LOOK)
+    assert session._runtime is not None
+    one.do("close")
+    until(lambda: len(made._pages) == 1)
+    time.sleep(0.1)
+    assert session._runtime is not None
+    two.do("close")
+    until(lambda: session._runtime is None)
+    Page(comms[0], "c").look(**LOOK)
+    assert session._runtime is not None
 
 
-async def until(done: Callable[[], bool]) -> None:
+def until(done: Callable[[], bool]) -> None:
     ends = time.monotonic() + 10
     while not done():
         assert time.monotonic() < ends
-        await asyncio.sleep(0.005)
+        time.sleep(0.005)
 
 
 def test_close_frees_the_session(net: ls.Net, comms: Any) -> None:
-    async def run() -> tuple[Any, Any]:
-        made = net.widget()
-        seen = weakref.ref(made._pages._session)
-        worker = made._pages._worker
-        page = Page(comms[0])
-        await page.look(**LOOK)
-        made.close()
-        await until(lambda: not worker._thread.is_alive())
-        page.say(look=LOOK)  # of a view that does not know it yet
-        await asyncio.sleep(0.05)
-        gc.collect()
-        return made, seen
-
-    made, seen = result(run())
+    made = net.widget()
+    seen = weakref.ref(made._pages._session)
+    threads = made._pages._worker, made._pages._loop
+    page = Page(comms[0])
+    page.look(**LOOK)
+    made.close()
+    until(lambda: not any(each._thread.is_alive() for each in threads))
+    page.say(look=LOOK)  # of a view that does not know it yet
+    time.sleep(0.05)
     gc.collect()
     assert seen() is None and comms[0].closed
     assert list(comms[0].sent) == [({"page": "one", "ended": "this widget was closed"}, [])]
@@ -414,3 +366,26 @@ def test_a_height_that_is_none(net: ls.Net, height: Any) -> None:
 def test_a_net_without_weights_has_no_widget() -> None:
     with pytest.raises(UsageError, match="weights"):
         ls.open(DEFINITION).widget()
+
+
+def test_messages_that_arrive_out_of_order(net: ls.Net, comms: Any) -> None:
+    """A kernel may hand on "open" last, where a cell runs in the thread that it went to."""
+    net.widget()
+    page = Page(comms[0], "late")
+    comms[0].sent.clear()
+    early = Page.__new__(Page)
+    early.comm, early.name = comms[0], "early"
+    early.say(look=LOOK)
+    head = early.frame()
+    early.do("open")
+    assert head["image"] == "cat" and early.look(**{**LOOK, "blob": "conv3"})["kind"] == "frame"
+    page.do("close")
+    page.say(look=LOOK)
+    assert page.told()[0]["ended"] == "this view was ended; run the cell again"
+
+
+def test_a_message_of_nobody(net: ls.Net, comms: Any) -> None:
+    made = net.widget()
+    for content in (None, [], "open", {}, {"page": 3}, {"page": "a", "do": "no such"}):
+        comms[0].say(content)
+    assert Page(comms[0], "a").look(**LOOK)["kind"] == "frame" and len(made._pages) == 1
