@@ -373,7 +373,7 @@ class Net:
             Widget: shows itself where it is the last value of a cell; `close()` frees what it has.
 
         Raises:
-            UsageError: the net has no weights, an image does not fit, or the height is none.
+            UsageError: the net has no weights, or the height is none.
             UnsupportedError: nothing of the net can be computed.
             SystemFaultError: anywidget is not installed.
         """
