@@ -130,7 +130,9 @@ def visit(browser: Any, kernel: Kernel, comms: list[Any]) -> Iterator[Open]:
     faults: list[str] = []
     contexts = []
 
-    def opened(background: str = "white", headers: Any = None, **how: Any) -> Any:
+    def opened(
+        background: str = "white", headers: Any = None, *, answers: bool = True, **how: Any
+    ) -> Any:
         context = browser.new_context(viewport={"width": 1400, "height": 900}, **how)
         context.set_default_timeout(20_000)
         contexts.append(context)
@@ -145,7 +147,7 @@ def visit(browser: Any, kernel: Kernel, comms: list[Any]) -> Iterator[Open]:
         page.wait_for_function("window.ready")
         for line, each in enumerate(comms):
             page.evaluate("([line, state]) => show(line, state)", [line, state_of(each)])
-        for line in range(len(comms)):
+        for line in range(len(comms) if answers else 0):
             cell(page, line).locator("body[data-frame]").wait_for()
         return page
 
@@ -332,6 +334,14 @@ def test_a_kernel_that_does_not_answer(net: ls.Net, kernel: Kernel, visit: Open)
     frame.locator("#list button:has-text('conv3')").click()
     until(page, frame, "#count", "^96 of 96 channels shown")
     assert text(frame, "#fault") == ""
+
+
+def test_a_kernel_that_never_answered(net: ls.Net, kernel: Kernel, visit: Open) -> None:
+    net.widget()
+    kernel.alive = False
+    page = visit(answers=False)
+    until(page, cell(page), "#words", "^The kernel does not answer: it is busy, or it has ended")
+    assert cell(page).locator("#words").is_visible()
 
 
 def test_a_view_that_was_ended_says_why(net: ls.Net, visit: Open) -> None:
