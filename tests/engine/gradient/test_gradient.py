@@ -436,3 +436,29 @@ def test_an_onnx_file_at_another_batch(tmp_path: Path) -> None:
         tap = pads[:, :, 2 * i : 2 * i + 2, j : j + 2]
         want += np.einsum("nm,nchw->mchw", slope[:, :, i, j], tap)
     assert_blob_close(found["w"], want, "w", tolerance=1e-5)
+
+
+def test_weights_that_two_layers_share(tmp_path: Path) -> None:
+    """One array read twice, of an ONNX file: its gradient is the sum of both, by its one name."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random, single = np.random.default_rng(14), onnx.TensorProto.FLOAT
+    w = random.normal(size=(3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+            helper.make_node("MatMul", ["a", "w"], ["y"], name="second"),
+        ],
+        "shared",
+        [helper.make_tensor_value_info("x", single, ["N", 3])],
+        [helper.make_tensor_value_info("y", single, ["N", 3])],
+        [numpy_helper.from_array(w, "w")],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "s.onnx")
+    net = ls.open(tmp_path / "s.onnx")
+    assert [p.shared_with for layer in net.layers for p in layer.params] == ["", "first"]
+    x, seed = random.normal(size=(2, 2, 3)).astype(np.float32)
+    want = x.T @ seed @ w.T + (x @ w).T @ seed
+    assert_blob_close(net.gradient({"y": seed}, "w", x), want, "w", tolerance=1e-6)
