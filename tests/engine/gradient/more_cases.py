@@ -92,6 +92,10 @@ def regions() -> list[Case]:
     grid = apart(2, 3, 2, 2, low=-1.3, high=1.3)
     found += [
         Case("MaxUnpool", [apart(1, 2, 2, 2), places], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        Case("AffineGrid", [apart(2, 2, 3), ints(2, 1, 3, 4)], opset=20,
+             forward=partial(region.affine_grid, space=[3, 4], corners=False)),
+        Case("AffineGrid", [apart(1, 3, 4), ints(1, 1, 2, 3, 4)], {"align_corners": 1}, opset=20,
+             label="volume", forward=partial(region.affine_grid, space=[2, 3, 4], corners=True)),
         Case("Col2Im", [apart(1, 12, 6), ints(4, 5), ints(2, 2)],
              {"dilations": [1, 2], "strides": [2, 1], "pads": [0, 0, 1, 0]}, label="strides"),
         Case("Col2Im", [apart(2, 8, 6), ints(3, 4), ints(2, 2)], label="plain"),

@@ -72,3 +72,13 @@ def grid_sample(x: Array, grid: Array, *, border: bool, corners: bool, nearest: 
                 near = math.prod(1 - abs(w - c) for w, c in zip(at, cell, strict=True))
                 y[n, :, i, j] += near * x[(n, slice(None), *cell)]
     return y
+
+
+def affine_grid(theta: Array, space: list[int], *, corners: bool) -> Array:
+    """Each place of a map, x first, from -1 to 1 at its edges or at its outer cells, turned."""
+    grid = np.zeros((len(theta), *space, len(space)))
+    for n, *at in np.ndindex(len(theta), *space):
+        place = [2 * i / (size - 1) - 1 if corners else (2 * i + 1) / size - 1
+                 for i, size in zip(at, space, strict=True)]  # fmt: skip
+        grid[(n, *at)] = theta[n] @ [*place[::-1], 1]
+    return grid

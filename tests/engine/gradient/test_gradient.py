@@ -319,8 +319,8 @@ def test_a_blob_whose_size_a_run_tells(tmp_path: Path) -> None:
 
 
 def test_an_op_without_a_rule_names_its_layer() -> None:
-    case = Case("Hardmax", [np.float32([[1, 3, 2]])])
-    with pytest.raises(UnsupportedError, match=r'layer "layer" \(Hardmax\): there is no rule') as e:
+    case = Case("Det", [np.float32([[1, 3], [2, 1]])])
+    with pytest.raises(UnsupportedError, match=r'layer "layer" \(Det\): there is no rule') as e:
         case.net().gradient("y0", "x0", case.feeds())
     assert e.value.exit_code == 4
 
@@ -462,3 +462,23 @@ def test_weights_that_two_layers_share(tmp_path: Path) -> None:
     x, seed = random.normal(size=(2, 2, 3)).astype(np.float32)
     want = x.T @ seed @ w.T + (x @ w).T @ seed
     assert_blob_close(net.gradient({"y": seed}, "w", x), want, "w", tolerance=1e-6)
+
+
+def test_sizes_that_the_net_computes_from_shapes() -> None:
+    """Where it pads, cuts and resizes to stands in sums over shapes, as exporters write them."""
+    g = GraphBuilder()
+    x = g.input("x", (2, 3, 5, 4))
+    dims = g.op("Shape", x, start=2)  # 5, 4
+    half = g.op("Div", dims, g.constant(np.int64([2])))  # 2, 2
+    none = g.constant(np.int64([0, 0]))
+    frame = g.op("Concat", none, half, none, none, axis=0)
+    framed = g.bounded("Pad", (2, 3, 7, 6), x, frame)
+    cut = g.bounded("Slice", (2, 3, 5, 4), framed, half, g.op("Add", dims, half),
+                    g.constant(np.int64([2, 3])))  # fmt: skip
+    blobs = {n: Blob(n, g.shape(v), v, "l", n) for n, v in (("x", x), ("f", framed), ("y", cut))}
+    layer = Layer("l", "Cut", "", ("x",), ("f", "y"), nodes=range(len(g.nodes)))
+    net = Net("cut", "test", (layer,), blobs, g.finish(), ("y",), Preprocessing())
+    random = np.random.default_rng(15)
+    image, seed = random.normal(size=(2, 2, 3, 5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(net.run(image)["y"], image)
+    np.testing.assert_array_equal(net.gradient({"y": seed}, "x", image), seed)

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
 
+from layerscope.engine.gradient.folding import evaluated, sizes
 from layerscope.engine.gradient.registry import STOPS, Node, rules
-from layerscope.engine.gradient.tape import Tape, size
+from layerscope.engine.gradient.tape import Tape
 from layerscope.errors import UnsupportedError
 
 MOST_FOLDED = 2**16  # numbers of an array that is computed while the graph is built
@@ -91,21 +91,16 @@ class Parts:
         """What a node gives that reads fixed numbers or shapes only; None for any other."""
         tape = self._tape
         if proto.op_type == "Constant":
-            return _evaluated(proto, [], self._opset)
+            return evaluated(proto, [], self._opset)
         if proto.op_type in ("Shape", "Size"):
-            dims = tape.shape(proto.input[0])
-            if proto.op_type == "Size":
-                return [np.asarray(size(dims), np.int64)]
-            settings = {a.name: a.i for a in proto.attribute}
-            cut = slice(settings.get("start", 0), settings.get("end"))
-            return [np.asarray(dims[cut], np.int64)]
+            return [sizes(proto, tape.shape(proto.input[0]))]
         known = [tape.array(name) if name else None for name in proto.input]
         if any(a is None for a, name in zip(known, proto.input, strict=True) if name):
             return None
         given = [a for a in known if a is not None]
         if not given or sum(a.size for a in given) > MOST_FOLDED:
             return None
-        return _evaluated(proto, known, self._opset)
+        return evaluated(proto, known, self._opset) or None
 
     def _inferred(self, proto: onnx.NodeProto) -> list[tuple[tuple[int, ...], int]]:
         tape = self._tape
@@ -213,25 +208,6 @@ def _put_in(
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in settings.items()}
-
-
-def _evaluated(
-    proto: onnx.NodeProto, known: Sequence[NDArray[Any] | None], opset: int
-) -> list[NDArray[Any]]:
-    names = [f"x{i}" if array is not None else "" for i, array in enumerate(known)]
-    node = onnx.NodeProto()
-    node.CopyFrom(proto)
-    del node.input[:]
-    node.input.extend(names)
-    graph = helper.make_graph(
-        [node],
-        "fixed",
-        [onnx.ValueInfoProto(name=name) for name in names if name],
-        [onnx.ValueInfoProto(name=name) for name in node.output],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    feeds = {name: array for name, array in zip(names, known, strict=True) if name}
-    return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feeds)]
 
 
 @cache

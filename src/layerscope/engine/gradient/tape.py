@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from layerscope.engine.gradient.folding import fixed_values
 from layerscope.engine.gradient.registry import Node
 from layerscope.net import Graph
 
@@ -70,6 +71,7 @@ class Tape:
             if attribute.name == "value"
         }
         self._open = sized_by_run(graph)
+        self._made: dict[str, NDArray[Any]] | None = None
 
     # --- what is known of the forward graph ---
 
@@ -100,7 +102,12 @@ class Tape:
     def array(self, value: str) -> NDArray[Any] | None:
         """The numbers of a value that is fixed, or None."""
         found = self.graph.tensors.get(value, self.tensors.get(value))
-        return self._held.get(value) if found is None else found
+        found = self._held.get(value) if found is None else found
+        if found is not None:
+            return found
+        if self._made is None:
+            self._made = fixed_values(self.graph, self._held, self._open)
+        return self._made.get(value)
 
     def know(self, value: str, dims: tuple[int, ...], element: int) -> None:
         """Note the shape and type of a value that is computed again, so that rules can read it."""

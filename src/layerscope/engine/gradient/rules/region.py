@@ -204,6 +204,23 @@ def col2im(t: Tape, node: Node, dy: str) -> str:
     return t.reshape_as(columns, node.x)
 
 
+@rule("AffineGrid")
+def affine_grid(t: Tape, node: Node, dy: str) -> str:
+    """Give dy times the places that the matrix was multiplied with, added up."""
+    sizes = t.ints(node.inputs[1])
+    if sizes is None:
+        raise UnsupportedError("the size of its grid is computed, not fixed")
+    images, _, *space = sizes
+    lines = [
+        np.linspace(-1, 1, n) if node.get("align_corners", 0) else (2 * np.arange(n) + 1) / n - 1
+        for n in space
+    ]
+    grid = np.stack(np.meshgrid(*lines, indexing="ij")[::-1], -1).reshape(-1, len(space))
+    places = np.concatenate([grid, np.ones((len(grid), 1))], 1)  # x, y, (z,) 1
+    rows = t.reshape(dy, [images, len(grid), len(space)])
+    return t.op("MatMul", t.op("Transpose", rows, perm=[0, 2, 1]), t.constant(places, node.x))
+
+
 @rule("GridSample")
 def grid_sample(t: Tape, node: Node, dy: str) -> dict[int, str]:
     """x: dy by the nearness of each place; grid: by the slope there, the steps' being 0."""
