@@ -63,11 +63,13 @@ def _steps(step: Step) -> Rule | None:
     def read(box: Box, clip: bool, output: int = 0) -> Found:
         if not all(box):
             return ()
-        time, n = range(steps), box[2] if output == 0 else box[1]
-        if output == 0 and way == "forward":
-            time = range(box[0][-1] + 1)
-        elif output == 0 and way == "reverse":
-            time = range(box[0][0], steps)
+        if output:  # the last state, (D, N, H), has read all steps
+            return ((0, (range(steps), box[1], range(inputs)), True),)
+        time, directions, n = box[:3]  # (T, D, N, H)
+        ways = [way == "reverse" or d == 1 for d in (directions[0], directions[-1])]
+        first = time[0] if all(ways) else 0
+        last = steps - 1 if any(ways) else time[-1]
+        time = range(first, last + 1)
         return ((0, (time, n, range(inputs)), True),)
 
     return read
