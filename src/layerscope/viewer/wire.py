@@ -52,7 +52,10 @@ class Message:
 
 def to_json(content: Any) -> str:
     """As JSON that every browser reads: NaN and infinities become null."""
-    return json.dumps(_finite(content), ensure_ascii=True, allow_nan=False)
+    try:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError):  # a number of NumPy's, or one that JSON does not have
+        return json.dumps(_finite(content), ensure_ascii=True, allow_nan=False)
 
 
 def _finite(content: Any) -> Any:

@@ -269,7 +269,7 @@ class Viewer {
 
   freeze() {
     if (!this.camera?.isOn) return;
-    this.camera.frozen = !this.camera.frozen;
+    this.camera.freeze();
     this.cameraState();
     this.explained = "";
     this.explainSoon();
@@ -290,7 +290,7 @@ class Viewer {
     const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms, draw ${draw.toFixed(1)} ms`];
     const { camera } = this;
     if (camera?.isOn) {
-      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;
+      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second, ${camera.behind.toFixed(0)} ms behind`;
       parts.unshift(`camera: ${state}, ${camera.shown} shown, ${camera.skipped + camera.dropped} dropped`);
       document.body.dataset.rate = camera.rate.toFixed(2);
     }
