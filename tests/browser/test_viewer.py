@@ -340,7 +340,11 @@ def test_paste_and_drop(visit: Open) -> None:
 def test_the_camera(visit: Open) -> None:
     page = visit("blob=conv1&tile=3&y=20&x=20")
     page.keyboard.press("c")
-    until(page, "#status", r"camera: \d+\.\d frames a second, \d+ ms behind, [1-9]\d+ shown, \d+ dropped")
+    until(
+        page,
+        "#status",
+        r"camera: \d+\.\d frames a second, \d+ ms behind, [1-9]\d+ shown, \d+ dropped",
+    )
     assert "image=camera" in page.url and "camera, cropped" in text(page, "#fed")
     until(page, "#why", "Freeze and explain")
     page.keyboard.press("f")
@@ -354,6 +358,7 @@ def test_the_camera(visit: Open) -> None:
     assert page.get_attribute("body", "data-frame") == frame
     page.keyboard.press("f")
     until(page, "#status", r"frames a second")
+    page.wait_for_selector(f"body:not([data-frame='{frame}'])")
     page.keyboard.press("c")
     until(page, "#fed", r"cat\.jpg")
 
