@@ -106,9 +106,12 @@ def whole(message: Message, array: NDArray[Any], first: int) -> tuple[dict[str, 
     one = _first(array)
     if not is_maps(one.shape):
         values = one.reshape(-1)
-        shown = values[:MOST_VALUES].astype("<f4")
-        spread = distribution(values)
-        return {"values": message.add(shown), "count": len(shown), "total": values.size}, spread
+        first = min(first, max(0, values.size - 1)) // MOST_VALUES * MOST_VALUES
+        shown = values[first : first + MOST_VALUES].astype("<f4")
+        return {
+            "values": message.add(shown), "count": len(shown), "first": first,
+            "most": MOST_VALUES, "total": values.size,
+        }, distribution(values)  # fmt: skip
     tiles = planes(one)
     spread = distribution(tiles)
     total, area = len(tiles), int(np.prod(tiles.shape[-2:]))

@@ -236,6 +236,7 @@ export class Grid {
  * @returns {string} "channel 3", or "channel 3, slice 1", "filter 3, kernel 1"
  */
 export function tileWords(meta, tile) {
+  if (meta.unit === "matrix") return meta.unit;
   tile += meta.first ?? 0;
   if (meta.unit === "slice") return `channel ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
   if (meta.unit === "kernel") return `filter ${Math.floor(tile / meta.depth)}, kernel ${tile % meta.depth}`;
@@ -251,7 +252,8 @@ export function tileWords(meta, tile) {
  * @returns {string} the value of one unit, and where it is
  */
 export function unitWords(tiles, meta, tile, y, x) {
-  const where = `${tileWords(meta, tile)}, y ${y}, x ${x}`;
+  const row = meta.unit === "matrix" ? y + (meta.first ?? 0) : y; // its rows are what is counted
+  const where = `${tileWords(meta, tile)}, y ${row}, x ${x}`;
   const planes = tiles.planes === 1 ? [0] : [...tiles.order].map((_, i) => i);
   const values = planes.map((plane) => measured(valueAt(tiles, tile, y, x, plane), precisionOf(tiles, tile, plane)));
   if (tiles.planes === 1) return `${where}: ${values[0]}`;
