@@ -48,6 +48,7 @@ export class Stage {
     /** @type {{key: string, width: number, values: Float32Array} | null} */
     this.region = null;
     this.asking = "";
+    this.turned = ""; // the button that led to another part
     const shown = sparing((/** @type {[string, Spread]} */ [form, spread]) => {
       if (form === this.form) this.drawSpread(spread); // something else may be shown by now
     }, SPREAD_PAUSE);
@@ -178,11 +179,22 @@ export class Stage {
     const box = byId("count");
     say(box, words);
     if (total <= count) return;
-    const before = button("previous", () => this.hooks.page(Math.max(0, first - most)));
-    const after = button("next", () => this.hooks.page(first + most));
-    before.disabled = first === 0;
-    after.disabled = first + count >= total;
-    box.append(" ", before, " ", after);
+    /** @param {string} name @param {number} to */
+    const turn = (name, to) => {
+      const made = button(name, () => {
+        this.turned = name;
+        this.hooks.page(to);
+      });
+      made.disabled = to < 0 || to >= total;
+      return made;
+    };
+    const [before, after] = [turn("previous", first ? Math.max(0, first - most) : -1), turn("next", first + count)];
+    const pages = make("span", "pages");
+    pages.append(before, " ", after);
+    box.append(" ", pages);
+    // The buttons are new: the one that was pressed goes on being the one that has the keys.
+    if (this.turned) ((this.turned === "next") === !after.disabled ? after : before).focus({ preventScroll: true });
+    this.turned = "";
   }
 
   /** @param {Spread} spread */
