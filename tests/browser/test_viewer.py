@@ -286,6 +286,56 @@ def test_params_as_filters(visit: Open) -> None:
     until(page, "#count", "48 of 48 channels")
 
 
+def test_params_come_in_parts(visit: Open, net: ls.Net) -> None:
+    """A filter of any part tells its true numbers, and leads to the unit of its channel."""
+    page = visit("blob=conv3")
+    page.click("#writes button:has-text('96x64x3x3')")
+    until(page, "#count", r"5,440 of 6,144 kernels shown, 3x3 each")
+    assert page.is_disabled(".pages button:has-text('previous')")
+    page.focus(".pages button:has-text('next')")
+    page.keyboard.press("Enter")
+    until(page, "#count", r"704 of 6,144 kernels shown, from 5,440 on")
+    assert page.is_disabled(".pages button:has-text('next')")
+    assert page.evaluate("document.activeElement.textContent") == "previous"
+    assert "first=5440" in page.url
+    box = page.locator("#stage canvas[data-drawn]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2 + 3)
+    told = until(page, "#readout", r"filter \d+, kernel \d+, y \d, x \d: ")
+    where = [int(v) for v in re.findall(r"\d+", told)[:4]]
+    value, precision = (float(v) for v in told.rpartition(": ")[2].split(" ± "))
+    true = float(net.params["conv3"][0].data[tuple(where)])
+    assert where[0] >= 85 and value == pytest.approx(true, abs=1.1 * precision)
+    page.mouse.down()
+    page.mouse.up()
+    until(page, "#unittitle", rf"^conv3 channel {where[0]}, y 6, x 6$")
+    until(page, "#filter", "conv3")
+    page.reload()
+    until(page, "#count", r"from 5,440 on")
+    page.click("#writes button:has-text('after ReLU')")
+    until(page, "#count", "^96 of 96 channels")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_numbers_in_cells_are_whole(visit: Open, width: int) -> None:
+    """None is cut off, and what is written is the number, rounded."""
+    page = visit("blob=conv2&tile=5&y=12&x=12", width=width)
+    until(page, "#why:not([aria-busy]) .check", "difference")
+    cut, cells = page.evaluate(
+        """() => {
+          const cells = [...document.querySelectorAll(".matrix.written i")];
+          const cut = (c) => c.scrollWidth > c.clientWidth || c.scrollHeight > c.clientHeight;
+          return [cells.filter(cut).length, cells.map((c) => [
+            c.closest(".named").querySelector("small").textContent, c.textContent, c.title])];
+        }"""
+    )
+    assert cut == 0 and len(cells) == 6 * 3 * 25
+    for name, words, title in cells:
+        times = float(name.partition("×")[2] or 1)
+        digits = len(words.partition(".")[2])
+        value = float(title.rpartition(": ")[2])
+        assert float(words) * times == pytest.approx(value, abs=0.501 * times / 10**digits)
+
+
 def test_vectors_and_probabilities(visit: Open, blobs: ls.Blobs) -> None:
     page = visit("blob=prob")
     until(page, "#count", "^12 of 12 values shown$")

@@ -1,6 +1,6 @@
 // The list of layers: each with a small live picture of its blob.
 
-import { button, byId, make, press, say } from "./elements.js";
+import { button, byId, make, press, say, sayName } from "./elements.js";
 import { lastWrite } from "./facts.js";
 import { Painter } from "../page/paint.js";
 import { layoutOf, orderOf } from "../page/tiles.js";
@@ -50,6 +50,8 @@ export class List {
       this.blobs.set(row, blob);
       observer.observe(row);
     }
+    // Where the window changes its form, as a telephone that is turned, the list does too.
+    matchMedia("(max-width: 60rem)").addEventListener("change", () => this.reveal());
     say(byId("counted"), `${facts.items.length} blobs, first 8 channels`);
   }
 
@@ -60,7 +62,9 @@ export class List {
     open.style.setProperty("--family", item.color);
     const words = make("span", "words");
     const types = item.layers.map((layer) => layer.type).join(", ");
-    words.append(make("b", "", item.title), make("small", "", item.shape || "not computed"), make("small", "", types));
+    const name = make("b");
+    sayName(name, item.title);
+    words.append(name, make("small", "", item.shape || "not computed"), make("small", "", types));
     const box = make("span", "thumb");
     const blob = lastWrite(item)?.blob;
     if (blob !== undefined) {
@@ -82,8 +86,13 @@ export class List {
       if (i !== id) return row.removeAttribute("aria-current");
       if (row.hasAttribute("aria-current")) return;
       row.setAttribute("aria-current", "true");
-      row.scrollIntoView({ block: "nearest", inline: "nearest" });
+      this.reveal();
     });
+  }
+
+  reveal() {
+    const row = this.rows.find((each) => each.hasAttribute("aria-current"));
+    row?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** @returns {string[]} the blobs whose thumbnails are on the screen */

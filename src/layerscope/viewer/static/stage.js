@@ -1,6 +1,6 @@
 // The middle: the selected blob as a grid or as bars, or a param; with how its numbers are spread.
 
-import { button, byId, make, press, say, sparing, terms } from "./elements.js";
+import { button, byId, make, press, say, sayName, sparing, terms } from "./elements.js";
 import { Bars } from "../page/bars.js";
 import { Grid, tileWords } from "../page/grid.js";
 import { Histogram } from "../page/histogram.js";
@@ -37,6 +37,8 @@ export class Stage {
     this.readout = byId("readout");
     /** @type {Grid | Bars | null} */
     this.view = null;
+    /** @type {Frame | null} */
+    this.last = null; // what is shown again when a param has been looked at
     this.form = ""; // of what the view shows: another form needs another view
     this.blob = "";
     this.first = 0;
@@ -60,7 +62,7 @@ export class Stage {
 
   /** @param {Item} item @param {Write | null} write @param {string} param "layer.number" or "" */
   head(item, write, param) {
-    say(byId("title"), item.title);
+    sayName(byId("title"), item.title);
     const rows = item.layers.map((layer) => {
       const row = make("li");
       row.append(make("b", "", layer.name), ` ${layer.type}${layer.summary ? `, ${layer.summary}` : ""}`);
@@ -91,6 +93,7 @@ export class Stage {
     if (this.blob === blob && this.form) return;
     this.blob = blob;
     this.clear();
+    if (blob && this.last) this.update(this.last);
   }
 
   clear() {
@@ -106,6 +109,7 @@ export class Stage {
 
   /** @param {Frame} frame */
   update(frame) {
+    this.last = frame;
     const part = frame.head.blob;
     if (!part || part.name !== this.blob) return;
     this.frame = frame.head.frame ?? 0;

@@ -191,7 +191,7 @@ class Viewer {
     this.times = head.times ?? {};
     this.fed = head.fed ?? "";
     this.list.update(frame);
-    if (!this.place.param) this.stage.update(frame);
+    this.stage.update(frame);
     this.unit.update(frame, head.blob?.first ?? 0);
     showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
     say(byId("fed"), this.fed);
