@@ -381,7 +381,7 @@ def test_every_word_of_the_choices_fits_a_telephone(visit: Visit, demo: Demo) ->
           return [...select.options].map((option) => room - pen.measureText(option.text).width);
         })"""
     )  # 16 for the arrow
-    assert len(left) == 11 and min(left) > 0
+    assert len(left) == 12 and min(left) > 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

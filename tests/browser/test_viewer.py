@@ -315,6 +315,36 @@ def test_params_come_in_parts(visit: Open, net: ls.Net) -> None:
     until(page, "#count", "^96 of 96 channels")
 
 
+def test_enter_leads_into_the_map_and_back(visit: Open) -> None:
+    """Also where nothing has the keys yet, as after a click on a layer."""
+    page = visit("blob=conv2&tile=7&y=3&x=4")
+    until(page, "#unittitle", "conv2 channel 7, y 3, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    until(page, "#unittitle", "conv2 channel 7, y 4, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    until(page, "#unittitle", "conv2 channel 8, y 4, x 4")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_diagram_can_be_read_and_follows(visit: Open, width: int) -> None:
+    page = visit("blob=conv1&layers=diagram", width=width)
+    for key in ["o"] * 9 + ["u"]:
+        page.keyboard.press(key)
+    page.wait_for_selector("#diagram [aria-current]")
+    scale, inside = page.evaluate(
+        """() => {
+          const svg = document.querySelector("#diagram svg");
+          const box = document.getElementById("diagram").getBoundingClientRect();
+          const block = document.querySelector("#diagram [aria-current]").getBoundingClientRect();
+          return [svg.getBoundingClientRect().width / svg.viewBox.baseVal.width,
+            block.top >= box.top - 1 && block.bottom <= box.bottom + 1 && block.right <= box.right + 1];
+        }"""
+    )
+    assert scale >= 0.599 and inside
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_numbers_in_cells_are_whole(visit: Open, width: int) -> None:
     """None is cut off, and what is written is the number, rounded."""

@@ -141,6 +141,8 @@ class Viewer {
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
     this.stage.range = this.range.show(place);
     this.stage.zoom = place.zoom;
+    const diagram = place.layers === "diagram";
+    showList(!diagram);
     this.list.mark(item.id);
     this.diagram.mark(item.id);
     this.stage.head(item, write, place.param);
@@ -155,8 +157,6 @@ class Viewer {
     this.unit.select(write, selected, this.unitTitle(write));
     this.unit.drawMap();
     this.inputs.mark(place.image);
-    const diagram = place.layers === "diagram";
-    showList(!diagram);
     if (diagram) this.needDiagram();
     this.cameraState();
     this.look();
@@ -402,7 +402,7 @@ class Viewer {
   /** @param {KeyboardEvent} event @param {HTMLDialogElement} help @returns {boolean} whether arrows and Enter are ours */
   steers(event, help) {
     if (help.open || !(event.target instanceof Element)) return false;
-    if (event.key === "Enter") return event.target.tagName === "CANVAS";
+    if (event.key === "Enter") return ["CANVAS", "BODY"].includes(event.target.tagName);
     return !event.target.closest("nav, .gallery");
   }
 
