@@ -132,8 +132,9 @@ class Session:
         wanted = [value for value in self._values if value in values]
         if wanted:
             if self._runtime is None:
-                # The browser beside it needs the processors between two frames.
-                self._runtime = Runtime(self.net, self._values, spins=False)
+                # The browser beside it needs the processors between two frames; and every page
+                # wants other blobs.
+                self._runtime = Runtime(self.net, self._values, spins=False, keeps=False)
             found = self._runtime.run(feeds, wanted)
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
