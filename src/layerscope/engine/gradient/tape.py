@@ -49,6 +49,7 @@ class Tape:
         nodes: what was added, in an order in which it can run.
         tensors: the arrays that were added.
         prefix: begins the names of new nodes.
+        mode: whose rules are followed; "" for the derivative's.
         replaced: position to forward node, where one has to give more than it did.
     """
 
@@ -57,6 +58,7 @@ class Tape:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: dict[str, NDArray[Any]] = {}
         self.prefix = ""
+        self.mode = ""
         self.replaced: dict[int, onnx.NodeProto] = {}
         self._names = 0
         self._copies: dict[str, str] = {}
