@@ -45,10 +45,15 @@ class Session:
         values: what can be asked for.
         spins: whether threads that wait for work keep their processor busy: quicker where nothing
             else wants it.
+        keeps: whether memory that a run needed is kept for the next ones: where these want other
+            blobs each time it becomes more and more, in pieces.
     """
 
-    def __init__(self, net: Net, values: Sequence[str], *, spins: bool = True) -> None:
+    def __init__(
+        self, net: Net, values: Sequence[str], *, spins: bool = True, keeps: bool = True
+    ) -> None:
         options = ort.SessionOptions()
+        options.enable_cpu_mem_arena = keeps
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
