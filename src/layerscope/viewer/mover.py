@@ -17,7 +17,7 @@ import numpy as np
 
 from layerscope.inputs import Fed
 from layerscope.measure.attribution import Attribution
-from layerscope.measure.attribution.registry import Method, method_named
+from layerscope.measure.attribution.registry import NO_PLACE, Method, method_named
 from layerscope.net import Net
 from layerscope.show.attribution import shares_words, where_words
 from layerscope.show.attribution_picture import BEND, COVER, HUE, PLAIN, ground, ramp_of, reading
@@ -28,6 +28,7 @@ from layerscope.viewer.worker import Worker
 
 MOST_SIDE = 512  # of a map that is sent; of larger ones every n-th place
 CHANNELS = 6
+AGAINST = "layer-wise contribution shows what speaks against it, too"
 
 Progress = Callable[[int, int, str], None]
 
@@ -97,7 +98,8 @@ class Mover:
 
 def attribution_json(found: Attribution) -> dict[str, Any]:
     """An attribution in the words of every other surface, and its map where it is one."""
-    lines = [where_words(found), shares_words(found, CHANNELS), *found.notes]
+    notes = [AGAINST if note == NO_PLACE else note for note in found.notes]
+    lines = [where_words(found), shares_words(found, CHANNELS), *notes]
     told = {
         "method": found.method, "heading": found.heading, "way": found.way, "paper": found.paper,
         "at": found.at, "lines": [line for line in lines if line], "map": None,

@@ -168,18 +168,19 @@ export class Moved {
     const found = await this.link.ask({ ask: "moved", method: this.method.name, at: this.at, ...this.unit });
     if (this.asking !== key || what !== this.what()) return;
     this.asking = "";
+    this.took = found.ms ?? 0;
     this.door.replaceChildren();
     if (found.cancelled) return this.follow();
+    if (!found.fault) this.door.textContent = `took ${this.took.toFixed(0)} ms${this.isLive && !this.method.many ? ", follows the camera" : ""}`;
     // A frame of the camera that came meanwhile is asked for next.
     this.shown = found.fault ? key : `${what} ${found.frame}`;
-    this.took = found.ms ?? 0;
     this.misses = found.fault || found.ms > QUICK ? this.misses + 1 : 0;
     if (found.fault) this.fail(found.fault);
     else this.show(found);
     this.follow();
   }
 
-  /** How far a long one is, until its answer is there. @param {string} key */
+  /** Say how far a long one is, until its answer is there. @param {string} key */
   async wait(key) {
     const words = make("span", "", "computing ");
     const bar = make("progress");
@@ -208,21 +209,21 @@ export class Moved {
     this.notes.replaceChildren();
     this.words.className = "heading reason";
     say(this.words, fault);
-    if (!this.places.disabled) this.offerPlaces(this.at ? [[this.at, this.at]] : [], "the last map");
+    if (!this.places.disabled) this.offerPlaces(this.at ? [[this.at, this.at]] : [], "last map");
   }
 
   /** @param {Answer} found */
   show(found) {
     this.box.removeAttribute("aria-busy");
-    if (!this.places.disabled) this.offerPlaces(found.layers, `the last map${this.at ? "" : ` (${found.at})`}`);
+    if (!this.places.disabled) this.offerPlaces(found.layers, `last map${this.at ? "" : ` (${found.at})`}`);
     this.map = found.map && tinted(found.map);
     this.canvas.hidden = this.ramp.hidden = !this.map;
     if (this.map) this.dress(this.map.meta);
     this.paint(this.opacity);
     this.canvas.setAttribute("aria-label", `${found.heading}, over the image; ${found.lines[0]}`);
     this.words.className = "heading";
-    say(this.words, `${found.heading}. ${found.map?.reading ?? ""}`);
-    const lines = [...found.lines, found.map?.over, found.map?.words, found.paper].filter(Boolean);
+    say(this.words, found.heading);
+    const lines = [found.map?.reading, ...found.lines, found.map?.over, found.map?.words, found.paper].filter(Boolean);
     if (lines.join() !== [...this.notes.children].map((each) => each.textContent).join()) this.notes.replaceChildren(...lines.map((line) => make("li", "", line)));
     this.tell(null);
     this.canvas.dataset.frame = String(found.frame);
