@@ -124,7 +124,7 @@ def _map_json(found: Attribution) -> dict[str, Any]:
     shown = values[::step, ::step]
     gray = np.rint(ground(found.picture, values.shape)[::step, ::step]).astype(np.uint8)
     rows, columns = values.shape
-    words = f"every {step}th place of {columns}x{rows} is drawn" if step > 1 else ""
+    words = f"one of {step}x{step} places is drawn, of {columns}x{rows}" if step > 1 else ""
     return {
         "height": shown.shape[0], "width": shown.shape[1], "step": step, "words": words,
         "values": base64_of(shown.astype("<f4")), "gray": base64_of(gray), "plain": PLAIN,

@@ -108,7 +108,6 @@ export class Moved {
     this.inside.hidden = !this.method;
     this.shade.value = String(place.opacity);
     if (place.opacity !== this.opacity) this.paint(place.opacity);
-    this.words.setAttribute("aria-live", isLive ? "off" : "polite");
     if (before !== this.what()) this.turn();
     this.follow();
   }
@@ -145,6 +144,7 @@ export class Moved {
 
   /** Ask, where what is shown is of something else; long ones only by their button. */
   follow() {
+    this.words.setAttribute("aria-live", this.isLive ? "off" : "polite");
     const key = this.key();
     if (!key || key === this.shown || this.asking || !this.method) return;
     this.box.setAttribute("aria-busy", String(!this.isLive || !this.shown));

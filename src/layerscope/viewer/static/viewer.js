@@ -265,6 +265,7 @@ class Viewer {
     this.cameraState();
     this.explained = "";
     this.explainSoon();
+    this.moved.update(this.frame, this.isLive);
     this.status();
   }
 
