@@ -436,3 +436,19 @@ def test_an_onnx_file_at_another_batch(tmp_path: Path) -> None:
         tap = pads[:, :, 2 * i : 2 * i + 2, j : j + 2]
         want += np.einsum("nm,nchw->mchw", slope[:, :, i, j], tap)
     assert_blob_close(found["w"], want, "w", tolerance=1e-5)
+
+
+def test_what_is_computed_for_both_ways_is_what_a_run_gives(tmp_path: Path) -> None:
+    """LRN's result is made anew of what its gradient needs; the layers behind read that."""
+    net = net_of(
+        tmp_path,
+        (2, 5, 3, 4),
+        'layer { name: "norm" type: "LRN" bottom: "x" top: "norm" lrn_param {'
+        " local_size: 3 alpha: 2 beta: 0.75 k: 1.5 } }"
+        ' layer { name: "square" type: "Power" bottom: "norm" top: "square"'
+        " power_param { power: 2 } }",
+    )
+    x = np.random.default_rng(4).normal(size=(2, 5, 3, 4)).astype(np.float32)
+    seed = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
+    found = net.gradient({"square": seed}, ["norm", "x"], {"x": x})
+    assert_blob_close(found["norm"], 2 * seed * net.run({"x": x})["norm"], "norm")

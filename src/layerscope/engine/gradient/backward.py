@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import onnx
 from onnx import helper
@@ -181,7 +182,7 @@ def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str
     given = parts.get(value, [])
     if not given:
         return ""
-    order[value] = given[0] if len(given) == 1 else tape.op("Sum", *given)
+    order[value] = reduce(tape.add, reversed(given))
     return order[value]
 
 
@@ -241,7 +242,7 @@ def layer_names(net: Net) -> list[str]:
 
 def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], order: dict[str, str]) -> Graph:
     """Forward and backward as one graph."""
-    forward = [tape.replaced.get(i, node) for i, node in enumerate(graph.nodes)]
+    forward = [n for i, node in enumerate(graph.nodes) for n in tape.replaced.get(i, [node])]
     shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}
     types = dict(graph.types) | {
         name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()
