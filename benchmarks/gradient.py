@@ -1,5 +1,7 @@
 """What the gradient of one output by the input costs, next to a plain forward of the same net.
 
+And what Grad-CAM does, which goes back from the output to the last map alone.
+
 Where PyTorch is installed (`pip install torch`), its forward and backward of the same net run in
 turn with ours, on as many threads.
 """
@@ -11,10 +13,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
+import layerscope as ls
 from benchmarks.nets import Floats, NetFiles, images
 from benchmarks.timing import SETTLED, Figure, Rounds, Work, rounds
 
 GOAL = 2.5
+CAM_GOAL = 1.5
 UNIT = 7
 
 
@@ -61,3 +65,25 @@ def _check_equal(ours: Floats, theirs: object) -> None:
         raise AssertionError(
             f"PyTorch's gradient is {away:.2g} from ours, which is {size:.2g} long"
         )
+
+
+def measure_cam(files: NetFiles, *, quick: bool) -> list[Figure]:
+    """Grad-CAM of one image by forward; the goal is 1.5 or less."""
+    gc.collect()
+    net = files.open()
+    array, last = images(net, 1), net.outputs[-1]
+    works = {
+        "run": lambda: net.run(array, [last]),
+        "gradcam": lambda: ls.attribute(net, array, f"{last}:top1", "gradcam"),
+    }
+    found = rounds(works, 5 if quick else 40, pause=SETTLED)
+    forward, both = (1e3 * found.median(name) for name in ("run", "gradcam"))
+    return [
+        Figure(
+            f"{files.name}: Grad-CAM / forward",
+            found.ratio("gradcam", "run"),
+            "x",
+            CAM_GOAL,
+            note=f"{both:.3g} ms, {forward:.3g} ms",
+        )
+    ]

@@ -58,6 +58,7 @@ def backward(
     targets: Sequence[str],
     wanted: Sequence[str],
     blocked: Collection[tuple[int, str]] = (),
+    mode: str = "",
 ) -> Backward:
     """The graph of the gradients of `targets` with respect to `wanted`.
 
@@ -66,12 +67,14 @@ def backward(
         targets: ONNX values; each gets an input for its seed.
         wanted: ONNX values: inputs, blobs, params.
         blocked: (position of a node, value that it reads) through which no gradient goes.
+        mode: whose rules, where not the derivative's: "guided" or "deconvolution".
 
     Raises:
         UnsupportedError: an op between them has no rule, or the graph is quantized.
     """
     graph = net.graph
     tape = Tape(graph)
+    tape.mode = mode
     nodes = [_node(each, i) for i, each in enumerate(graph.nodes)]
     between = _reached(net, nodes, wanted, _before(graph, targets), tape, blocked)
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
@@ -217,7 +220,7 @@ def _by_memory(
 def _derived(tape: Tape, node: Node, dys: Sequence[str]) -> dict[int, str]:
     if node.marker == "gradient: passes":
         return {0: tape.unbroadcast(dys[0], node.x, tape.shape(node.y))}
-    found = rules().get(node.op)
+    found = rules(tape.mode).get(node.op)
     where = f"layer {quoted(tape.prefix)} ({node.op})"
     if found is None:
         raise UnsupportedError(
@@ -279,6 +282,23 @@ def _kept(graph: Graph, values: Iterable[str], given: frozenset[str]) -> Graph:
     tensors = {name: array for name, array in graph.tensors.items() if name in needed}
     inputs = tuple(n for n in dict.fromkeys((*graph.inputs, *sorted(given))) if n in needed)
     return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
+
+
+def upstream(net: Net, target: str) -> set[str]:
+    """The values that a value is computed by, and itself; inputs and params are left out."""
+    nodes = (net.graph.nodes[i] for i in _before(net.graph, [target]))
+    return {name for node in nodes for name in node.output if name}
+
+
+def between(net: Net, target: str, wanted: str) -> list[onnx.NodeProto]:
+    """The nodes through which a value is computed from another, in order."""
+    touched, found = {wanted}, []
+    for i in sorted(_before(net.graph, [target])):
+        node = net.graph.nodes[i]
+        if not touched.isdisjoint(values_read(node)):
+            touched.update(node.output)
+            found.append(node)
+    return found
 
 
 def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:

@@ -50,6 +50,7 @@ class Tape:
         nodes: what was added, in an order in which it can run.
         tensors: the arrays that were added.
         prefix: begins the names of new nodes.
+        mode: whose rules are followed; "" for the derivative's.
         replaced: position of a forward node to what stands in its place, where it has to give more
             than it did, or the gradient needs most of it anyway.
     """
@@ -59,6 +60,7 @@ class Tape:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: dict[str, NDArray[Any]] = {}
         self.prefix = ""
+        self.mode = ""
         self.replaced: dict[int, list[onnx.NodeProto]] = {}
         self._names = 0
         self._copies: dict[str, str] = {}
