@@ -482,3 +482,19 @@ def test_sizes_that_the_net_computes_from_shapes() -> None:
     image, seed = random.normal(size=(2, 2, 3, 5, 4)).astype(np.float32)
     np.testing.assert_array_equal(net.run(image)["y"], image)
     np.testing.assert_array_equal(net.gradient({"y": seed}, "x", image), seed)
+
+
+def test_what_is_computed_for_both_ways_is_what_a_run_gives(tmp_path: Path) -> None:
+    """LRN's result is made anew of what its gradient needs; the layers behind read that."""
+    net = net_of(
+        tmp_path,
+        (2, 5, 3, 4),
+        'layer { name: "norm" type: "LRN" bottom: "x" top: "norm" lrn_param {'
+        " local_size: 3 alpha: 2 beta: 0.75 k: 1.5 } }"
+        ' layer { name: "square" type: "Power" bottom: "norm" top: "square"'
+        " power_param { power: 2 } }",
+    )
+    x = np.random.default_rng(4).normal(size=(2, 5, 3, 4)).astype(np.float32)
+    seed = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
+    found = net.gradient({"square": seed}, ["norm", "x"], {"x": x})
+    assert_blob_close(found["norm"], 2 * seed * net.run({"x": x})["norm"], "norm")

@@ -23,6 +23,7 @@ KEPT_PROGRAMS = 2  # per net: backward graphs with their sessions
 Array = NDArray[Any]
 
 _programs: WeakKeyDictionary[Net, OrderedDict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+_open: WeakKeyDictionary[Net, frozenset[str]] = WeakKeyDictionary()
 
 
 class Program:
@@ -48,12 +49,13 @@ class Program:
         given: Collection[str] = (),
         mode: str = "",
     ) -> None:
+        self._forward = net
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
         self._values = list(made)
         self._net = pruned(self.found, self._values, given)
-        self._session = Session(self._net, self._values) if self._values else None
+        self._session = Session(self._net, self._values, planned=False) if self._values else None
         self.fed = [name for name in self._net.inputs if name not in seeds]
 
     def run(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -79,9 +81,9 @@ class Program:
         arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                nodes = self.found.net.graph.nodes  # those of the forward graph come first
+                nodes = self._forward.graph.nodes
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_names(self.found.net)[reader]
+                return layer_names(self._forward)[reader]
         return ""
 
 
@@ -190,7 +192,7 @@ def _seeds(
     seeds: dict[str, Array] = {}
     for key, (name, given) in zip(targets, of.items(), strict=True):
         dims, array = fitting.blobs[key].shape, np.asarray(given, np.float32)
-        if fitting.blobs[key].value in sized_by_run(fitting.graph):
+        if fitting.blobs[key].value in _sized_by_run(fitting):
             dims = array.shape
         if array.shape != dims and array.shape != dims[1:]:
             raise UsageError(
@@ -204,13 +206,20 @@ def _seeds(
     return seeds
 
 
+def _sized_by_run(net: Net) -> frozenset[str]:
+    """See `sized_by_run`; found once a net, as a gradient is often asked for again and again."""
+    if net not in _open:
+        _open[net] = frozenset(sized_by_run(net.graph))
+    return _open[net]
+
+
 def _unit_seed(
     net: Net, fitting: Net, words: str, key: str, inputs: Any, allow_missing: bool
 ) -> Array:
     """1 at the unit of every image of the batch, 0 elsewhere; all 1 for a whole blob."""
     blob = fitting.blobs[key]
     top = words.rpartition(":")[2].startswith("top")
-    if top or blob.value in sized_by_run(fitting.graph):
+    if top or blob.value in _sized_by_run(fitting):
         blobs = run(net, inputs, [key], allow_missing=allow_missing)
     else:
         blobs = Blobs({key: np.broadcast_to(np.float32(0), blob.shape)})
