@@ -182,8 +182,9 @@ def test_inputs_of_different_batches_are_not_broadcast(tmp_path: Path) -> None:
     assert ls.open(path).run({"x": ones[:1], "z": ones[:5]})["y"].shape == (6, 4)
 
 
+@pytest.mark.parametrize("way", ["as it is", "turned", "cast"])
 @pytest.mark.parametrize("op", ["Add", "Mul", "Max", "PRelu", "Concat", "MatMul", "Gemm"])
-def test_a_transpose_that_the_optimizer_moves(op: str, tmp_path: Path) -> None:
+def test_a_transpose_that_the_optimizer_moves(op: str, way: str, tmp_path: Path) -> None:
     """It turns the array of a sum in doing so; the array that is handed over must be that one.
 
     The two transposes cancel when they meet, which makes moving one past the op worth its while.
@@ -197,12 +198,17 @@ def test_a_transpose_that_the_optimizer_moves(op: str, tmp_path: Path) -> None:
     given = {name: random.normal(size=dims).astype(np.float32) for name, dims in arrays.items()}
     table = "wide" if op == "Concat" else "table"
     given["wide"] = given["table"][None]
+    made = {"as it is": None,
+            "turned": helper.make_node("Transpose", [table], ["made"],
+                                       perm=[0, 2, 1] if op == "Concat" else [1, 0]),
+            "cast": helper.make_node("Cast", [table], ["made"], to=float_)}[way]  # fmt: skip
     nodes = [
+        *([made] if made else []),
         helper.make_node("Conv", ["x", "w"], ["a"]),
         helper.make_node("Transpose", ["a"], ["b"], perm=[0, 2, 1]),
         helper.make_node("Squeeze", ["b"], ["c"]) if op == "Gemm" else
         helper.make_node("Identity", ["b"], ["c"]),
-        helper.make_node(op, ["c", table], ["d"], **({"axis": 2} if op == "Concat" else {})),
+        helper.make_node(op, ["c", "made" if made else table], ["d"], **({"axis": 2} if op == "Concat" else {})),
         helper.make_node("Reshape", ["d", "dims"], ["e"]),
         helper.make_node("Transpose", ["d" if op != "Gemm" else "e"], ["f"], perm=[0, 2, 1]),
         helper.make_node("Conv", ["f", "last"], ["y"]),
@@ -219,7 +225,7 @@ def test_a_transpose_that_the_optimizer_moves(op: str, tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
     x = random.normal(size=(1, 3, 32)).astype(np.float32)
     b = np.einsum("nci,oc->nio", x, given["w"][:, :, 0]).astype(np.float64)
-    t = given["table"]
+    t = given["table"].T if way == "turned" else given["table"]
     d = {
         "Add": b + t, "Mul": b * t, "Max": np.maximum(b, t), "PRelu": np.where(b > 0, b, b * t),
         "Concat": np.concatenate([b, t[None]], 2), "MatMul": b @ t, "Gemm": b @ t,

@@ -16,7 +16,9 @@ from layerscope.net import Net, values_read
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
 # Arrays of other ops stand in the graph too: where the optimizer moves a Transpose past a sum, it
 # turns the array of the sum, and one that is handed over would come back as it was.
+# Products are not moved past; ops that take the array alone may vanish, so what reads them counts.
 WEIGHING = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN Gather".split())
+ALONE = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
 MOST_INLINE = 2**28  # bytes; a model holds less than 2**31
 
 
@@ -64,9 +66,11 @@ def beside(net: Net) -> dict[str, NDArray[Any]]:
     The runtime refuses those that no node reads.
     """
     weighing: dict[str, bool] = {}
-    for node in net.graph.nodes:
+    for node in reversed(net.graph.nodes):
+        alone = node.op_type in ALONE and all(weighing.get(name, True) for name in node.output)
         for name in values_read(node):
-            weighing[name] = weighing.get(name, True) and node.op_type in WEIGHING
+            fit = node.op_type in WEIGHING or (alone and node.input[0] == name)
+            weighing[name] = weighing.get(name, True) and fit
     return {
         name: array
         for name, array in net.graph.tensors.items()
