@@ -7,10 +7,10 @@ each.  Within a group every blob is let go as soon as it was compared, and the s
 are let go before the next one's are made, as they hold the weights in a packed form.
 
 Measured with VGG-16 and one image (115 MB of blobs in each net), the most that the process held:
-2.51 GB when each net gives its last blob only, 2.63 GB compared in one group; 2.80 GB in groups of
-150 MB, for a third more of the processor's time, as every group packs the weights anew.  What the
-process holds is the packed weights, so smaller groups would gain nothing there.  One group is the
-usual way, and groups are for batches and large images, where blobs outweigh weights.
+2.51 GB when each net gives its last blob only, 2.65 GB compared in one group; 2.75 GB in groups of
+100 MB, for 1.8 times the processor's time, as every group packs the weights anew.  What the process
+holds is the packed weights, so groups gain nothing there.  One group is the usual way, and groups
+are for batches and large images, where blobs outweigh weights.
 """
 
 from __future__ import annotations
