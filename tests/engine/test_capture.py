@@ -338,10 +338,7 @@ def test_a_transpose_that_the_optimizer_moves(op: str, tmp_path: Path) -> None:
     The two transposes cancel when they meet, which makes moving one past the op worth its while.
     The middle is square, so that an array the wrong way round fits too.
     """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    random, float_ = np.random.default_rng(4), onnx.TensorProto.FLOAT
+    random, float_ = np.random.default_rng(4), TensorProto.FLOAT
     arrays = {"w": (32, 3, 1), "table": (32, 32), "last": (5, 64 if op == "Concat" else 32, 1)}
     given = {name: random.normal(size=dims).astype(np.float32) for name, dims in arrays.items()}
     table = "wide" if op == "Concat" else "table"
