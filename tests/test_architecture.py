@@ -26,8 +26,8 @@ SAME_RANK_MAY_MEET = {("blobs", "net"), ("net", "blobs"), ("net", "inputs"), ("b
 # The object's face: these reach rightward inside a call, so that `net.run(image)` reads well.
 FACES = {("net", "engine"), ("net", "show"), ("net", "viewer"), ("comparison", "show"),
          ("measure", "show")}  # fmt: skip
-OPTIONAL = {"torch", "anywidget", "ipywidgets", "traitlets", "h5py", "matplotlib",
-            "PIL"}  # fmt: skip - never at import time
+# Never at import time:
+OPTIONAL = {"torch", "anywidget", "ipywidgets", "traitlets", "h5py", "matplotlib", "PIL"}
 LINES, FUNCTION_LINES = 450, 60
 DATA_TABLES = {"messages.py"}  # a table, not code
 
