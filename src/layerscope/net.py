@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,7 +253,7 @@ class Net:
         """
         return tuple(each for each in self.layers if each.reason)
 
-    @property
+    @cached_property
     def missing(self) -> tuple[str, ...]:
         """The layers that have params but no weights for them."""
         return tuple(each.name for each in self.layers if any(p.array is None for p in each.params))

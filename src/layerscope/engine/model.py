@@ -13,6 +13,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, nu
 from layerscope.inputs import METADATA_KEY, Preprocessing
 from layerscope.net import Net, values_read
 
+_BLOCKED = 4  # axes of the values that the runtime may hold in a blocked layout
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
 # Arrays of other ops stand in the graph too: where the optimizer moves a Transpose past a sum, it
 # turns the array of the sum, and one that is handed over would come back as it was.
@@ -48,6 +49,34 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
     imports = [helper.make_opsetid("", net.graph.opset)]
     imports += [helper.make_opsetid(*each) for each in net.graph.domains.items()]
     return helper.make_model(graph, opset_imports=imports, ir_version=net.graph.ir_version)
+
+
+def put_in_order(held: ModelProto, net: Net, values: Sequence[str]) -> None:
+    """Have the runtime finish each image-like value where it is made, not at the end of the run.
+
+    The runtime computes convolutions in a blocked channel layout, and turns each value that is an
+    output back into N C H W by a step of its own.  It walks the graph from its ends, the last one
+    first, so most of those steps would come at the end of the run: until then every value is held
+    twice, and has left the processor's cache when it is turned.  A reader of each value, in
+    reversed order, makes the walk begin at the first value.  `Size` reads no numbers, and its
+    result is not asked for.
+    """
+    order = [
+        value
+        for value in values
+        if net.graph.types.get(value) == TensorProto.FLOAT
+        and len(net.graph.shapes.get(value, ())) == _BLOCKED
+    ]
+    if len(order) < 2:
+        return
+    taken = {*net.graph.shapes, *(name for node in held.graph.node for name in node.output)}
+    for value in reversed(order):
+        name = f"{value}:size"
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        held.graph.node.append(helper.make_node("Size", [value], [name]))
+        held.graph.output.append(helper.make_tensor_value_info(name, TensorProto.INT64, ()))
 
 
 def is_held(element: int) -> bool:

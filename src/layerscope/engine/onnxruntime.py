@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, is_held, model
+from layerscope.engine.model import beside, is_held, model, put_in_order
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
@@ -35,7 +35,7 @@ _FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
 _made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
-_largest: WeakKeyDictionary[Net, int] = WeakKeyDictionary()  # bytes of a net's largest value
+_sizes: WeakKeyDictionary[Net, dict[str, int]] = WeakKeyDictionary()
 
 
 class Session:
@@ -71,9 +71,12 @@ class Session:
             options.add_external_initializers(list(arrays), self._held)
         for name, value in zip(arrays, self._held, strict=True):
             options.add_initializer(name, value)
+        graph = model(net, values)
+        self._names = [each.name for each in graph.graph.output]
+        put_in_order(graph, net, values)
         try:
             self._session = ort.InferenceSession(
-                model(net, values).SerializeToString(),
+                graph.SerializeToString(),
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,
@@ -89,7 +92,7 @@ class Session:
         self, feeds: Mapping[str, NDArray[Any]], values: Sequence[str] | None = None
     ) -> list[NDArray[Any]]:
         """The values, in the order in which they were asked for; `values` are some of them."""
-        wanted = None if values is None else list(values)
+        wanted = self._names if values is None else list(values)
         try:
             found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
         except Exception as error:
@@ -160,7 +163,7 @@ def fed_and_fitting(
 def _fed(
     net: Net, inputs: Any, *, allow_missing: bool, exact: bool = False
 ) -> tuple[dict[str, Fed], Net]:
-    if net.missing and not allow_missing:
+    if not allow_missing and net.missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
@@ -290,12 +293,10 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
     for first in list(fed)[:1]:
         batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
         declared = (net.graph.shapes[first] or (1,))[0]
-    values = {net.blobs[name].value for name in wanted}
-    needed = sum(_bytes(net, value) for value in values)
+    sizes = _bytes(net)
+    needed = sum(sizes[value] for value in {net.blobs[name].value for name in wanted})
     # What is not kept is still made, and some of it is larger than all that is kept.
-    if net not in _largest:
-        _largest[net] = max((_bytes(net, v) for v in net.graph.shapes), default=0)
-    needed = max(needed, _largest[net])
+    needed = max(needed, max(sizes.values(), default=0))
     needed = int(needed * batch / max(declared, 1))
     free = _available_memory()
     if free and needed > MEMORY_SHARE * free:
@@ -305,9 +306,15 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
         )
 
 
-def _bytes(net: Net, value: str) -> int:
-    """Bytes of a value, at the batch size of the file."""
-    return prod(net.graph.shapes[value]) * _size_of(net.graph.types.get(value, 0))
+def _bytes(net: Net) -> dict[str, int]:
+    """Bytes of each value, at the batch size of the file; counted once for a net."""
+    if net not in _sizes:
+        types = net.graph.types
+        _sizes[net] = {
+            value: prod(dims) * _size_of(types.get(value, 0))
+            for value, dims in net.graph.shapes.items()
+        }
+    return _sizes[net]
 
 
 @cache
