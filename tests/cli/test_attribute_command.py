@@ -161,3 +161,35 @@ def test_an_unrelated_target(run, tmp_path: Path) -> None:
     found = run("attribute", definition, *fed, "--of", "q:2", "--wrt", "b", "--method", "gradient",
                 "-o", "bars.png")  # fmt: skip
     assert found.code == 0 and Path("bars.png").stat().st_size > 5000
+
+
+def test_all_leaves_out_what_the_net_does_not_allow(run, tmp_path: Path) -> None:
+    """A vector has no map of a layer; those methods are named, the others are there."""
+    definition = tmp_path / "net.prototxt"
+    definition.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }'
+        'layer { name: "y" type: "TanH" bottom: "x" top: "y" }'
+    )
+    np.save(tmp_path / "x.npy", np.float32([[1, 2, 3, 4]]))
+    words = ("--of", "y:2", "--method", "all", "--samples", "3", "-o", "sheet.png")
+    found = run("attribute", definition, tmp_path / "x.npy", *words)
+    assert found.code == 0, found.err
+    lines = found.err.splitlines()
+    assert [line.split()[1] for line in lines] == ["gradcam", "gradcam++", "contribution"]
+    assert all("is left out: no blob with several places" in line for line in lines)
+    assert "Occlusion" in found.out and Path("sheet.png").stat().st_size > 5000
+    content = json.loads(
+        run("attribute", definition, tmp_path / "x.npy", *words[:-2], "--json").out
+    )
+    assert len(content["attributions"]) == 8 and len(content["notes"]) == 3
+
+
+def test_an_image_of_a_batch(run, tmp_path: Path) -> None:
+    random = np.random.default_rng(3).standard_normal((2, 3, 227, 227)).astype(np.float32)
+    np.save(tmp_path / "two.npy", 50 * random)
+    words = ("attribute", DEFINITION, WEIGHTS, tmp_path / "two.npy", "--image-index", 1)
+    found = run(*words)
+    assert found.code == 0 and " (image 1) (" in found.out
+    net = ls.open(DEFINITION, WEIGHTS)
+    alone = ls.attribute(net, 50 * random[1])
+    assert f"{alone.unit} (image 1) (" in found.out and f") = {alone.value:.3g}, " in found.out

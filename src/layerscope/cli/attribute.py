@@ -136,10 +136,11 @@ def attribute(  # noqa: PLR0913 - one argument for each option of the command
         _check_output(output, chosen)
     net = preprocessing(open_net(net_file, weights, **opening), **how)
     net = net.filled() if allow_missing else net
+    left_out: list[str] = []
     found = attributions(
         net, sources(net, image, inputs, missing), of, chosen, at=layer, wrt=wrt,
         image=image_index, labels=find_labels(labels, net_file, net),
-        progress=Progress("attribute"), settings=settings,
+        progress=Progress("attribute"), settings=settings, left_out=left_out.append,
     )  # fmt: skip
     if output is not None:
         _write(output, found)
@@ -149,14 +150,14 @@ def attribute(  # noqa: PLR0913 - one argument for each option of the command
             {
                 "attributions": [each.as_json() for each in found],
                 "written": written,
-                "notes": net.notes,
+                "notes": [*left_out, *net.notes],
             }
         )
         return
     click.echo(attribution_text(found))
     if output is not None:
         click.echo(f"\n{output}: the {'numbers' if _is_array(output) else 'picture'}")
-    say_notes(net.notes)
+    say_notes([*left_out, *net.notes])
 
 
 def _is_array(output: Path) -> bool:

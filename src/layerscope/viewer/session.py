@@ -145,6 +145,10 @@ class Session:
             self._spreads[key] = spread_of(source)
         return self._spreads[key]
 
+    def rest(self) -> None:
+        """Forget what runs the net, until it is run again: no page looks at it."""
+        self._runtime = None
+
     def blobs(self, fed: Mapping[str, Fed]) -> Blobs:
         """Every blob of a run, for explanations."""
         arrays = self.run(fed, list(self.net.blobs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +294,14 @@ def test_progress(tmp_path: Path) -> None:
     )  # fmt: skip
     assert said[0] == (0, 42, "Occlusion") and said[-1] == (42, 42, "Occlusion")
     assert [done for done, _, _ in said] == sorted(done for done, _, _ in said)
+
+
+def test_settings_that_are_arrays_are_told_by_their_shape(tmp_path: Path) -> None:
+    found = ls.attribute(opened(tmp_path), image(), "prob:1", "integrated",
+                         steps=np.int64(2), baseline=np.zeros(DIMS))  # fmt: skip
+    assert found.as_json()["settings"] == {"steps": 2, "baseline": "array (2, 7, 6)"}
+    json.dumps(found.as_json())
+    assert str(found).startswith("x: array (2, 7, 6)") and "gap" in str(found)
 
 
 def test_as_json(tmp_path: Path) -> None:

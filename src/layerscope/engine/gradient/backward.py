@@ -84,7 +84,7 @@ def backward(
     for i in sorted(between.nodes, reverse=True):
         node = replace(nodes[i], wanted=between.inputs(nodes[i]))
         tape.prefix = names[i]
-        dys = [_summed(tape, value, parts, order) for value in node.outputs]
+        dys = [tape.total(value, parts, order) for value in node.outputs]
         if not any(dys):
             continue
         if node.marker.startswith((_AT, _SQUARE)):
@@ -94,7 +94,7 @@ def backward(
         for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
-    gradients = {value: _summed(tape, value, parts, order) for value in wanted}
+    gradients = {value: tape.total(value, parts, order) for value in wanted}
     return Backward(replace(net, graph=_joined(graph, tape, seeds, order)), seeds, gradients, order)
 
 
@@ -175,17 +175,6 @@ def _reached(
             values.update(made)
             found += [i] if made else []
     return _Between(found, values, blocked)
-
-
-def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str, str]) -> str:
-    """The gradient of a value, once all that read it have given theirs; "" where none did."""
-    if value in order:
-        return order[value]
-    given = parts.get(value, [])
-    if not given:
-        return ""
-    order[value] = given[0] if len(given) == 1 else tape.op("Sum", *given)
-    return order[value]
 
 
 def _by_memory(

@@ -27,7 +27,7 @@ STOPS = frozenset(
     """
     ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor And Or Xor Not
     Equal Greater GreaterOrEqual Less LessOrEqual IsInf IsNaN
-    Ceil Floor Round Sign Shape Size NonZero NonMaxSuppression OneHot
+    Ceil Floor Hardmax Round Sign Shape Size NonZero NonMaxSuppression OneHot
     ConstantOfShape EyeLike RandomUniform RandomNormal RandomUniformLike RandomNormalLike
     Bernoulli Multinomial Range Constant
     """.split()

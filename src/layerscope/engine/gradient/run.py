@@ -135,7 +135,8 @@ def _sorted_out(net: Net, names: Sequence[str]) -> tuple[dict[str, str], dict[st
     blobs, found = {}, {}
     for name in names:
         if name in params and name not in net.blobs:
-            value = params[name].shared_with or name
+            # A param that is shared may have its own name there, or only that of its owner.
+            value = name if name in net.graph.tensors else params[name].shared_with
             if value not in net.graph.tensors or not _read(net, value):
                 raise UnsupportedError(
                     f"param {quoted(name)}: its numbers are worked into others before the net"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from layerscope.files import write_file
 from layerscope.measure.attribution.placement import Placement
-from layerscope.text import number, printable
+from layerscope.text import number, printable, shape
 from layerscope.units import Unit
 
 MOST_NUMBERS = 1000  # of a map that stand in JSON
@@ -128,7 +128,9 @@ class Attribution:
     def heading(self) -> str:
         """`prob:281 (tabby cat) = 0.87, Grad-CAM at conv5`."""
         named = f" ({printable(self.label, 60)})" if self.label else ""
-        return f"{printable(self.unit, 60)}{named} = {number(self.value, 3)}, {self.way}"
+        image = f" (image {self.unit.image})" if self.unit.image else ""
+        unit = f"{printable(self.unit, 60)}{image}{named}"
+        return f"{unit} = {number(self.value, 3)}, {self.way}"
 
     @property
     def way(self) -> str:
@@ -144,7 +146,8 @@ class Attribution:
             "unit": str(self.unit), "blob": self.unit.blob, "index": list(self.unit.index),
             "value": self.value, "label": self.label, "input": self.input, "at": self.at,
             "shape": list(self.values.shape), "map_shape": list(found.shape),
-            "reduction": self.reduction, "settings": dict(self.settings),
+            "reduction": self.reduction,
+            "settings": {name: _plain(each) for name, each in self.settings.items()},
             "low": float(found.min()), "high": float(found.max()),
             "strongest": list(self.strongest), "half_within": self.half,
             "placement": self.placement.words if self.placement else "",
@@ -182,10 +185,24 @@ class Attribution:
 
         attribution_picture([self]).save(path)
 
+    def __str__(self) -> str:
+        from layerscope.show.attribution import attribution_text
+
+        return attribution_text([self])
+
     def __repr__(self) -> str:
         return f"<attribution {self.heading}>"
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
+        if self.map.ndim not in (1, 2):
+            return None
         from layerscope.show.attribution_picture import attribution_picture
 
         return attribution_picture([self]).png()
+
+
+def _plain(setting: Any) -> Any:
+    """A setting as JSON has it; an array by its shape."""
+    if isinstance(setting, (np.ndarray, list, tuple)):
+        return f"array {shape(np.shape(setting))}"
+    return setting.item() if isinstance(setting, np.generic) else setting

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerscope.errors import UsageError
+from layerscope.errors import UnsupportedError, UsageError
 from layerscope.measure.attribution.placement import placement
 from layerscope.measure.attribution.registry import NO_PLACE, Method, method_named, methods
 from layerscope.measure.attribution.result import Attribution
@@ -79,10 +79,14 @@ def attributions(  # noqa: PLR0913 - as above
     allow_missing: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
     settings: Mapping[str, Any] | None = None,
+    left_out: Callable[[str], object] | None = None,
 ) -> list[Attribution]:
     """Several methods on one unit, which is found once; "all" stands for all of them.
 
     Each takes those of the settings that it knows; one that none of them knows is refused.
+
+    With `left_out`, a method of "all" that this net or unit does not allow is no error: `left_out`
+    is called with a line that says why.
 
     Raises:
         LayerscopeError: as `attribute`.
@@ -99,8 +103,16 @@ def attributions(  # noqa: PLR0913 - as above
     subject = Subject(
         net, inputs, of, wrt=wrt, image=image, allow_missing=allow_missing, progress=progress
     )
-    label = _label(net, subject.unit, labels)
-    return [_applied(subject, each, at, label, given[each.name]) for each in chosen]
+    label, found = _label(net, subject.unit, labels), []
+    for each in chosen:
+        try:
+            found.append(_applied(subject, each, at, label, given[each.name]))
+        except (UsageError, UnsupportedError) as error:
+            last = each is chosen[-1] and not found
+            if left_out is None or "all" not in names or last:
+                raise
+            left_out(f"{each.name} is left out: {error}")
+    return found
 
 
 def _chosen(names: Sequence[str]) -> list[Method]:

@@ -34,6 +34,7 @@ export class Camera {
   /** @returns {Promise<string>} what went wrong; "" when the camera is on */
   async start() {
     if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
+    if (isRefused()) return "No camera: the notebook around this page does not permit it.";
     const side = Math.max(this.canvas.width, this.canvas.height);
     const height = TALL.find((tall) => tall >= side) ?? TALL[TALL.length - 1]; // more would only be made smaller
     const video = { width: { ideal: (height * 4) / 3 }, height: { ideal: height }, frameRate: { ideal: 30 } };
@@ -132,4 +133,10 @@ export class Camera {
     const { times } = this;
     return times.length > 1 ? (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]) : 0;
   }
+}
+
+/** @returns {boolean} whether what is around this page keeps the camera from it; not every browser says */
+function isRefused() {
+  const { featurePolicy } = /** @type {{featurePolicy?: {allowsFeature(name: string): boolean}}} */ (/** @type {unknown} */ (document));
+  return featurePolicy !== undefined && !featurePolicy.allowsFeature("camera");
 }
