@@ -94,7 +94,7 @@ class Live:
         finally:
             drawing.cancel()
             await asyncio.gather(drawing, return_exceptions=True)
-            await self._worker.do(self._forget)
+            self._forget()
 
     def _forget(self) -> None:
         """The page has gone: so do its blobs."""
