@@ -286,6 +286,86 @@ def test_params_as_filters(visit: Open) -> None:
     until(page, "#count", "48 of 48 channels")
 
 
+def test_params_come_in_parts(visit: Open, net: ls.Net) -> None:
+    """A filter of any part tells its true numbers, and leads to the unit of its channel."""
+    page = visit("blob=conv3")
+    page.click("#writes button:has-text('96x64x3x3')")
+    until(page, "#count", r"5,440 of 6,144 kernels shown, 3x3 each")
+    assert page.is_disabled(".pages button:has-text('previous')")
+    page.focus(".pages button:has-text('next')")
+    page.keyboard.press("Enter")
+    until(page, "#count", r"704 of 6,144 kernels shown, from 5,440 on")
+    assert page.is_disabled(".pages button:has-text('next')")
+    assert page.evaluate("document.activeElement.textContent") == "previous"
+    assert "first=5440" in page.url
+    box = page.locator("#stage canvas[data-drawn]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2 + 3)
+    told = until(page, "#readout", r"filter \d+, kernel \d+, y \d, x \d: ")
+    where = [int(v) for v in re.findall(r"\d+", told)[:4]]
+    value, precision = (float(v) for v in told.rpartition(": ")[2].split(" ± "))
+    true = float(net.params["conv3"][0].data[tuple(where)])
+    assert where[0] >= 85 and value == pytest.approx(true, abs=1.1 * precision)
+    page.mouse.down()
+    page.mouse.up()
+    until(page, "#unittitle", rf"^conv3 channel {where[0]}, y 6, x 6$")
+    until(page, "#filter", "conv3")
+    page.reload()
+    until(page, "#count", r"from 5,440 on")
+    page.click("#writes button:has-text('after ReLU')")
+    until(page, "#count", "^96 of 96 channels")
+
+
+def test_enter_leads_into_the_map_and_back(visit: Open) -> None:
+    """Also where nothing has the keys yet, as after a click on a layer."""
+    page = visit("blob=conv2&tile=7&y=3&x=4")
+    until(page, "#unittitle", "conv2 channel 7, y 3, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    until(page, "#unittitle", "conv2 channel 7, y 4, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    until(page, "#unittitle", "conv2 channel 8, y 4, x 4")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_diagram_can_be_read_and_follows(visit: Open, width: int) -> None:
+    page = visit("blob=conv1&layers=diagram", width=width)
+    for key in ["o"] * 9 + ["u"]:
+        page.keyboard.press(key)
+    page.wait_for_selector("#diagram [aria-current]")
+    scale, inside = page.evaluate(
+        """() => {
+          const svg = document.querySelector("#diagram svg");
+          const box = document.getElementById("diagram").getBoundingClientRect();
+          const block = document.querySelector("#diagram [aria-current]").getBoundingClientRect();
+          return [svg.getBoundingClientRect().width / svg.viewBox.baseVal.width,
+            block.top >= box.top - 1 && block.bottom <= box.bottom + 1 && block.right <= box.right + 1];
+        }"""
+    )
+    assert scale >= 0.599 and inside
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_numbers_in_cells_are_whole(visit: Open, width: int) -> None:
+    """None is cut off, and what is written is the number, rounded."""
+    page = visit("blob=conv2&tile=5&y=12&x=12", width=width)
+    until(page, "#why:not([aria-busy]) .check", "difference")
+    cut, cells = page.evaluate(
+        """() => {
+          const cells = [...document.querySelectorAll(".matrix.written i")];
+          const cut = (c) => c.scrollWidth > c.clientWidth || c.scrollHeight > c.clientHeight;
+          return [cells.filter(cut).length, cells.map((c) => [
+            c.closest(".named").querySelector("small").textContent, c.textContent, c.title])];
+        }"""
+    )
+    assert cut == 0 and len(cells) == 6 * 3 * 25
+    for name, words, title in cells:
+        times = float(name.partition("×")[2] or 1)
+        digits = len(words.partition(".")[2])
+        value = float(title.rpartition(": ")[2])
+        assert float(words) * times == pytest.approx(value, abs=0.501 * times / 10**digits)
+
+
 def test_vectors_and_probabilities(visit: Open, blobs: ls.Blobs) -> None:
     page = visit("blob=prob")
     until(page, "#count", "^12 of 12 values shown$")
@@ -340,7 +420,11 @@ def test_paste_and_drop(visit: Open) -> None:
 def test_the_camera(visit: Open) -> None:
     page = visit("blob=conv1&tile=3&y=20&x=20")
     page.keyboard.press("c")
-    until(page, "#status", r"camera: \d+\.\d frames a second, [1-9]\d+ shown, \d+ dropped")
+    until(
+        page,
+        "#status",
+        r"camera: \d+\.\d frames a second, \d+ ms behind, [1-9]\d+ shown, \d+ dropped",
+    )
     assert "image=camera" in page.url and "camera, cropped" in text(page, "#fed")
     until(page, "#why", "Freeze and explain")
     page.keyboard.press("f")
@@ -354,6 +438,7 @@ def test_the_camera(visit: Open) -> None:
     assert page.get_attribute("body", "data-frame") == frame
     page.keyboard.press("f")
     until(page, "#status", r"frames a second")
+    page.wait_for_selector(f"body:not([data-frame='{frame}'])")
     page.keyboard.press("c")
     until(page, "#fed", r"cat\.jpg")
 

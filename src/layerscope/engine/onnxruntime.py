@@ -48,13 +48,22 @@ class Session:
             else wants it.
         planned: whether the second run lays out its memory as one block, beside what the first one
             left; a gradient is as quick without, and takes a third less.
+        keeps: whether memory that a run needed is kept for the next ones: where these want other
+            blobs each time it becomes more and more, in pieces.
     """
 
     def __init__(
-        self, net: Net, values: Sequence[str], *, spins: bool = True, planned: bool = True
+        self,
+        net: Net,
+        values: Sequence[str],
+        *,
+        spins: bool = True,
+        planned: bool = True,
+        keeps: bool = True,
     ) -> None:
         options = ort.SessionOptions()
         options.enable_mem_pattern = planned
+        options.enable_cpu_mem_arena = keeps
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print

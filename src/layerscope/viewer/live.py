@@ -24,6 +24,7 @@ from layerscope.measure.top import top
 from layerscope.show.drawing import planes
 from layerscope.text import one_line, printable
 from layerscope.viewer.guard import same_token
+from layerscope.viewer.memory import give_back
 from layerscope.viewer.scope import CAMERA, Look, Scope
 from layerscope.viewer.session import Session
 from layerscope.viewer.study import answer
@@ -93,6 +94,12 @@ class Live:
         finally:
             drawing.cancel()
             await asyncio.gather(drawing, return_exceptions=True)
+            self._forget()
+
+    def _forget(self) -> None:
+        """The page has gone: so do its blobs."""
+        self._scope = Scope(self._session)
+        give_back()
 
     async def _listen(self) -> None:
         while True:

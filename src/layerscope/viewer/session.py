@@ -13,8 +13,10 @@ from layerscope.engine.onnxruntime import Session as Runtime
 from layerscope.engine.onnxruntime import fitting_net, missing
 from layerscope.errors import UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare
+from layerscope.measure.distribution import Distribution
 from layerscope.measure.top import probability_blob
 from layerscope.net import Named, Net
+from layerscope.show.figures import Source, spread_of
 from layerscope.text import plural, printable, quoted
 from layerscope.viewer.gallery import Exhibit, Gallery
 
@@ -59,6 +61,7 @@ class Session:
         self.probability = probability_blob(self.net)
         self._dims = dims
         self._runtime: Runtime | None = None
+        self._spreads: dict[tuple[str, int], Distribution] = {}
         self._values = tuple(
             dict.fromkeys(
                 blob.value
@@ -129,11 +132,18 @@ class Session:
         wanted = [value for value in self._values if value in values]
         if wanted:
             if self._runtime is None:
-                # The browser beside it needs the processors between two frames.
-                self._runtime = Runtime(self.net, self._values, spins=False)
+                # The browser beside it needs the processors between two frames; and every page
+                # wants other blobs.
+                self._runtime = Runtime(self.net, self._values, spins=False, keeps=False)
             found = self._runtime.run(feeds, wanted)
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
+
+    def spread(self, key: tuple[str, int], source: Source) -> Distribution:
+        """How all numbers of a param, by layer and number, are spread; large ones take a second."""
+        if key not in self._spreads:
+            self._spreads[key] = spread_of(source)
+        return self._spreads[key]
 
     def rest(self) -> None:
         """Forget what runs the net, until it is run again: no page looks at it."""

@@ -24,7 +24,7 @@ from layerscope.show.explanation import (
     step_label,
     unit_label,
 )
-from layerscope.show.figures import Source, figure, share
+from layerscope.show.figures import Figure, Source, figure, share
 from layerscope.show.sight import Sight, unit_sight
 from layerscope.show.sources import Sources
 from layerscope.text import printable, quoted, shape
@@ -78,13 +78,29 @@ def why(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def param(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A param of a layer as the report packs it."""
+    """A param of a layer as the report packs it, as much at once as there: from `first` on.
+
+    A filter of many kernels is not cut, where a whole one has room.
+    """
     net = scope.session.net
     layer = _layer(net, asked)
     number = _number(asked, "number")
     if number >= len(layer.params):
         raise UsageError(f"layer {quoted(layer.name)} has no param {number}")
-    return _figure(Sources(net, Blobs({}), ()).param(layer, number, layer.params[number]))
+    source = Sources(net, Blobs({}), ()).param(layer, number, layer.params[number])
+    spread = scope.session.spread((layer.name, number), source)
+    share([source], PARAM_BYTES)
+    most = source.shown
+    if source.unit == "kernel" and most > source.depth:
+        most -= most % source.depth
+    last = (source.total - 1) // most * most if most else 0
+    source.first = min(_number(asked, "first"), last) // max(1, most) * most
+    source.shown = min(most, source.total - source.first)
+    paging = {
+        "first": source.first, "count": source.shown, "total": source.total, "most": most,
+        "channels": layer.params[number].shape[0] if layer.params[number].shape else 0,
+    }  # fmt: skip
+    return {**_figure_json(figure(source, spread)), **paging}
 
 
 def picture(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,7 +255,11 @@ def _writer(net: Net, name: str) -> Layer | None:
 
 def _figure(source: Source) -> dict[str, Any]:
     share([source], PARAM_BYTES)
-    found = figure(source)
+    return _figure_json(figure(source))
+
+
+def _figure_json(found: Figure) -> dict[str, Any]:
+    source = found.source
     return {
         "title": source.title, "statement": found.statement, "words": list(source.words),
         "panel": found.panel, "data": found.data, "spread": spread_json(found.spread),

@@ -38,6 +38,24 @@
  * @property {number} upload the most bytes of an upload
  */
 
+/**
+ * The tile of a unit and its place in it.
+ * @param {Write} write
+ * @param {number[]} index of the unit in its blob, without the batch
+ * @returns {{tile: number, y: number, x: number}}
+ */
+export function spotOf({ maps, dims }, index) {
+  if (!maps) return { tile: index[0] || 0, y: 0, x: 0 };
+  if (dims.length === 2) return { tile: 0, y: index[0] || 0, x: index[1] || 0 };
+  const tile = index.slice(0, -2).reduce((sum, each, i) => sum * (i ? dims[i] : 1) + each, 0);
+  return { tile, y: index[index.length - 2], x: index[index.length - 1] };
+}
+
+/** @param {Write} write @returns {{y: number, x: number}} the middle of a map */
+export function middleOf({ maps, dims }) {
+  return maps ? { y: dims[dims.length - 2] >> 1, x: dims[dims.length - 1] >> 1 } : { y: 0, x: 0 };
+}
+
 /** @param {Item} item @returns {Write | undefined} its last state */
 export function lastWrite(item) {
   return item.writes[item.writes.length - 1];

@@ -3,7 +3,7 @@
 import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
 import { button, byId, press, say } from "./elements.js";
-import { findBlob, lastWrite } from "./facts.js";
+import { findBlob, lastWrite, middleOf, spotOf } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
@@ -46,8 +46,9 @@ class Viewer {
     this.diagram = new Diagram((id) => this.goItem(facts.items[id], true));
     this.stage = new Stage(facts, this.settings, palettes, link, {
       blob: (write) => this.go({ blob: write.blob, param: "", first: 0 }, false),
-      param: (param) => this.go({ param }, false),
+      param: (param) => this.go({ param, first: 0 }, false),
       pick: (tile, y, x) => this.go({ tile, y, x }, false),
+      channel: (channel, channels) => this.goChannel(channel, channels),
       page: (first) => this.go({ first }, false),
     });
     this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
@@ -114,14 +115,14 @@ class Viewer {
     const found = findBlob(this.facts, blob);
     if (!found) return this.fault(`${words} is not on this page`);
     const index = places.split(",").map(Number);
-    const { write } = found;
-    let spot = { tile: index[0] || 0, y: 0, x: 0 };
-    if (write.maps && write.dims.length === 2) spot = { tile: 0, y: index[0] || 0, x: index[1] || 0 };
-    else if (write.maps) {
-      const tile = index.slice(0, -2).reduce((sum, each, i) => sum * (i ? write.dims[i] : 1) + each, 0);
-      spot = { tile, y: index[index.length - 2], x: index[index.length - 1] };
-    }
-    this.go({ blob: write.blob, param: "", first: 0, ...spot }, true);
+    this.go({ blob: found.write.blob, param: "", first: 0, ...spotOf(found.write, index) }, true);
+  }
+
+  /** A filter, or a number of a bias, was chosen: its channel is the unit. @param {number} channel @param {number} channels */
+  goChannel(channel, channels) {
+    const write = findBlob(this.facts, this.place.blob)?.write;
+    if (!write || write.dims[0] !== channels || (write.maps && write.dims.length < 3)) return;
+    this.go({ tile: channel * write.depth, ...(this.place.tile < 0 ? middleOf(write) : {}) }, false);
   }
 
   /** @param {string} image */
@@ -140,13 +141,15 @@ class Viewer {
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
     this.stage.range = this.range.show(place);
     this.stage.zoom = place.zoom;
+    const diagram = place.layers === "diagram";
+    showList(!diagram);
     this.list.mark(item.id);
     this.diagram.mark(item.id);
     this.stage.head(item, write, place.param);
-    if (place.param) {
-      if (this.shownParam !== place.param) this.stage.param(place.param);
-    } else this.stage.watch(write.blob);
-    this.shownParam = place.param;
+    const param = place.param && JSON.stringify([place.param, place.first]);
+    if (!param) this.stage.watch(write.blob);
+    else if (this.shownParam !== param) this.stage.param(place.param, place.first);
+    this.shownParam = param;
     this.stage.fit();
     this.stage.redraw();
     this.stage.choose(place.param ? -1 : place.tile);
@@ -154,8 +157,6 @@ class Viewer {
     this.unit.select(write, selected, this.unitTitle(write));
     this.unit.drawMap();
     this.inputs.mark(place.image);
-    const diagram = place.layers === "diagram";
-    showList(!diagram);
     if (diagram) this.needDiagram();
     this.cameraState();
     this.look();
@@ -175,7 +176,7 @@ class Viewer {
     const { place } = this;
     if (!place.image) return;
     const blob = place.param && place.tile < 0 ? "" : place.blob;
-    this.link.see({ image: place.image, thumbs: this.list.wanted(), blob, first: place.first, tile: place.tile });
+    this.link.see({ image: place.image, thumbs: this.list.wanted(), blob, first: place.param ? 0 : place.first, tile: place.tile });
   }
 
   /** @param {Frame} frame */
@@ -190,7 +191,7 @@ class Viewer {
     this.times = head.times ?? {};
     this.fed = head.fed ?? "";
     this.list.update(frame);
-    if (!this.place.param) this.stage.update(frame);
+    this.stage.update(frame);
     this.unit.update(frame, head.blob?.first ?? 0);
     showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
     say(byId("fed"), this.fed);
@@ -261,7 +262,7 @@ class Viewer {
 
   freeze() {
     if (!this.camera?.isOn) return;
-    this.camera.frozen = !this.camera.frozen;
+    this.camera.freeze();
     this.cameraState();
     this.explained = "";
     this.explainSoon();
@@ -282,7 +283,7 @@ class Viewer {
     const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms, draw ${draw.toFixed(1)} ms`];
     const { camera } = this;
     if (camera?.isOn) {
-      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;
+      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second, ${camera.behind.toFixed(0)} ms behind`;
       parts.unshift(`camera: ${state}, ${camera.shown} shown, ${camera.skipped + camera.dropped} dropped`);
       document.body.dataset.rate = camera.rate.toFixed(2);
     }
@@ -329,8 +330,7 @@ class Viewer {
       return this.go({ y, x: Math.max(0, Math.min(tiles.width - 1, place.x + right)) }, false);
     }
     const tile = this.neighbour(right, down);
-    const middle = place.tile < 0 && found.write.maps ? { y: found.write.dims[found.write.dims.length - 2] >> 1, x: found.write.dims[found.write.dims.length - 1] >> 1 } : {};
-    this.go({ tile, ...middle }, false);
+    this.go({ tile, ...(place.tile < 0 ? middleOf(found.write) : {}) }, false);
   }
 
   /** @param {number} right @param {number} down @returns {number} the tile there */
@@ -338,7 +338,7 @@ class Viewer {
     const { view, first } = this.stage;
     const { tile } = this.place;
     if (!view) return tile;
-    if (!("order" in view)) return Math.max(0, Math.min(view.values.length - 1, tile + right + 10 * down));
+    if (!("order" in view)) return first + Math.max(0, Math.min(view.values.length - 1, tile - first + right + 10 * down));
     const at = view.order.indexOf(tile - first);
     const wanted = at < 0 ? 0 : at + right + down * view.layout.columns;
     return wanted >= 0 && wanted < view.order.length ? view.order[wanted] + first : tile;
@@ -395,7 +395,7 @@ class Viewer {
   /** @param {KeyboardEvent} event @param {HTMLDialogElement} help @returns {boolean} whether arrows and Enter are ours */
   steers(event, help) {
     if (help.open || !(event.target instanceof Element)) return false;
-    if (event.key === "Enter") return event.target.tagName === "CANVAS";
+    if (event.key === "Enter") return ["CANVAS", "BODY"].includes(event.target.tagName);
     return !event.target.closest("nav, .gallery");
   }
 
