@@ -290,7 +290,8 @@ def _both(a: _Axis, b: _Axis, dims: Sequence[int]) -> _Axis:
         return "all" if "all" in (a, b) else a
     (first, last), (low, high) = _together(a, dims), _together(b, dims)
     ends = (min(first, low), max(last, high))
-    if isinstance(a, _Fixed) and isinstance(b, _Fixed):
+    fixed = [each.ends for each in (a, b) if isinstance(each, _Fixed)]
+    if len(fixed) == 2 or ends in fixed:  # what every unit sees holds all that the others see
         return _Fixed(ends)
     mixed = _Mixed(_axes_of(a) | _axes_of(b), ends)
     if not isinstance(a, _Along) or not isinstance(b, _Along) or a.axis != b.axis:

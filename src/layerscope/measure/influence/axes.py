@@ -13,7 +13,7 @@ from layerscope.measure.influence.step import (
     pointwise,
     rule,
 )
-from layerscope.measure.places import NONE, Places
+from layerscope.measure.places import NONE, Places, gathered, moved, summed
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "InstanceNormalization")
@@ -25,16 +25,30 @@ def _each_map(step: Step) -> Rule | None:
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "TopK")
-def _one_axis(step: Step) -> Rule | None:
+def one_axis(step: Step) -> Rule | None:
+    """All of the setting `axis`, the last one unless it is given."""
     axis = step.axis(-1)
     return along(step, {axis: every(step.dims[0][axis])}) if step.alive == [0] else None
 
 
-@rule("LayerNormalization")
+@rule("LayerNormalization", "RMSNormalization")
 def _last_axes(step: Step) -> Rule | None:
     dims = step.dims[0]
     axes = range(step.axis(-1), len(dims))
     return along(step, {i: every(dims[i]) for i in axes}) if step.alive == [0] else None
+
+
+@rule("GroupNormalization")
+def _groups(step: Step) -> Rule | None:
+    """The channels of a group, and all of their maps."""
+    dims = step.dims[0]
+    wide = dims[1] // step.get("num_groups")
+
+    def members(places: Places) -> Places:
+        return summed(moved(gathered(place // wide for place in places), wide, 0), range(wide))
+
+    change = {1: members, **{i: every(dims[i]) for i in range(2, len(dims))}}
+    return along(step, change) if step.alive == [0] else None
 
 
 @rule("MeanVarianceNormalization")
@@ -99,17 +113,24 @@ def _gemm(step: Step) -> Rule:
     return read
 
 
-@rule("MatMul")
+@rule("MatMul", "MatMulInteger")
 def _matmul(step: Step) -> Rule | None:
-    if min(len(step.dims[0]), len(step.dims[1])) < 2:
+    return product_of_matrices(step, (0, 1))
+
+
+def product_of_matrices(step: Step, places: tuple[int, int]) -> Rule | None:
+    """A row of the one and a column of the other, which are the inputs of these numbers."""
+    if any(len(step.dims[i]) < 2 for i in places) or not set(step.alive) <= set(places):
         return None
 
     def read(box: Box, clip: bool, output: int = 0) -> Found:
         for i in step.alive:
             dims = step.dims[i]
             outer = broadcast(box[:-2], dims[:-2])
-            inner = range(dims[-1 - i])
-            yield i, (*outer, box[-2], inner) if i == 0 else (*outer, inner, box[-1]), True
+            if i == places[0]:
+                yield i, (*outer, box[-2], range(dims[-1])), True
+            else:
+                yield i, (*outer, range(dims[-2]), box[-1]), True
 
     return read
 
