@@ -11,8 +11,6 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -285,9 +283,9 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
         batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
         declared = (net.graph.shapes[first] or (1,))[0]
     values = {net.blobs[name].value for name in wanted}
-    needed = sum(_bytes(net, value) for value in values)
+    needed = sum(map(net.graph.bytes, values))
     # What is not kept is still made, and some of it is larger than all that is kept.
-    needed = max(needed, max((_bytes(net, v) for v in net.graph.shapes), default=0))
+    needed = max(needed, max(map(net.graph.bytes, net.graph.shapes), default=0))
     needed = int(needed * batch / max(declared, 1))
     free = _available_memory()
     if free and needed > MEMORY_SHARE * free:
@@ -295,19 +293,6 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
             f"the blobs of this run need {size(needed)}, {size(free)} of memory are free;"
             " feed fewer images at once, or keep only some blobs"
         )
-
-
-def _bytes(net: Net, value: str) -> int:
-    """Bytes of a value, at the batch size of the file."""
-    return prod(net.graph.shapes[value]) * _size_of(net.graph.types.get(value, 0))
-
-
-@cache
-def _size_of(element: int) -> int:
-    try:
-        return max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
-    except (KeyError, TypeError):
-        return 4
 
 
 def _available_memory() -> int:

@@ -81,7 +81,8 @@ def _computed(
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
-        array = np.asarray(ReferenceEvaluator(model).run(None, dict(known))[0])
+        made: Any = ReferenceEvaluator(model).run(None, dict(known))
+        array = np.asarray(made[0])
     except Exception:  # the reference has no common base of its errors
         return {}
     return {node.output[0]: array} if array.size <= MOST and array.dtype.kind in "iufb" else {}

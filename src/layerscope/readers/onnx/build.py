@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from layerscope.errors import ReadError
-from layerscope.net import Blob, Graph, Layer, Net, Param, values_read
+from layerscope.net import Blob, Graph, Layer, Net, Param, element_bits, values_read
 from layerscope.readers.onnx.attributes import attribute
 from layerscope.readers.onnx.catalogue import (
     Facts,
@@ -217,7 +217,8 @@ class NetBuilder:
                     continue
                 owner = self._owners.setdefault(name, layer)
                 shared = "" if owner == layer else owner
-                found[name] = Param(name, array.shape, _plain(array), shared_with=shared)
+                bits = element_bits(self._draft.elements[name])
+                found[name] = Param(name, array.shape, _plain(array), shared, bits)
         return tuple(found.values())
 
     def _roots(self, value: str) -> list[str]:
