@@ -20,7 +20,7 @@ from layerscope.measure.explain import (  # the rules enter themselves
 )
 from layerscope.measure.explain.registry import NoArithmeticError, Reading, Terms
 from layerscope.measure.explain.step import Operand, Step, filled, largest
-from layerscope.measure.explain.values import Values
+from layerscope.measure.explain.values import PLAIN_MOVES, Values
 from layerscope.net import Layer, Net
 from layerscope.text import printable, quoted
 from layerscope.units import Unit, parse_unit
@@ -288,7 +288,13 @@ class Explainer:
         return names[::-1] if self.net.preprocessing.channels == "BGR" else names
 
     def _behind_moves(self, terms: Terms) -> Terms:
-        """The same terms as units of what a reshape or the like within the layer reads."""
+        """The same terms as units of what a reshape or the like within the layer reads.
+
+        A weight is so named as its param, in codes too, though a product reads it turned.
+        """
+        if terms.weight:
+            weight = self.values.through_moves(*terms.weight, (*PLAIN_MOVES, "DequantizeLinear"))
+            terms = replace(terms, weight=weight)
         if terms.inside is not None or not terms.index:
             return terms
         source, index = self.values.through_moves(terms.source, terms.index)

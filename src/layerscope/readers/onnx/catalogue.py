@@ -46,6 +46,7 @@ _SETTINGS: dict[str, tuple[int, ...]] = {
     "RoiAlign": (2,), "NonMaxSuppression": (2, 3, 4), "CenterCropPad": (1,), "Trilu": (1,),
     "Compress": (1,), "Where": (0,), "Loop": (0, 1), "MaxUnpool": (2,), "GridSample": (1,),
     "AffineGrid": (1,), "Col2Im": (1, 2), "Shape": (0,), "SplitToSequence": (1,),
+    "CastLike": (1,),
 }  # fmt: skip
 _REDUCE = "Reduce"
 # Ops whose weights are the fourth input, behind the scale and zero point of the first.
@@ -53,7 +54,7 @@ QUANTIZED = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
 # Ops that compute with two arrays: one number of theirs is a setting, more are weights.
 _ARITHMETIC = frozenset(
     "Add Sub Mul Div Pow Max Min Sum Mean Mod And Or Xor Equal Greater Less GreaterOrEqual"
-    " LessOrEqual Where Concat".split()
+    " LessOrEqual Where Concat CastLike".split()
 )
 _TYPES = ("to", "dtype", "output_dtype")  # attributes that name an element type
 _SIGNS = {"Add": "plus", "Sub": "minus", "Mul": "times", "Div": "divided by", "Pow": "to the power"}
