@@ -105,10 +105,15 @@ def _known_to_the_runtime() -> frozenset[tuple[str, str]]:
     return frozenset((each.domain, each.name) for each in get_all_operator_schema())
 
 
+_STILL_RUN = ("GroupNormalization",)  # deprecated in its first form, which the runtime has
+
+
 def is_known(kind: str, domain: str, opset: int) -> bool:
     """Whether an op of that name exists."""
     if domain in OWN_DOMAINS:
-        return bool(defs.has(kind, opset)) and not defs.get_schema(kind, opset).deprecated
+        if not defs.has(kind, opset):
+            return False
+        return kind in _STILL_RUN or not defs.get_schema(kind, opset).deprecated
     return (domain, kind) in _known_to_the_runtime()
 
 
