@@ -80,8 +80,16 @@ NETS: dict[str, tuple[tuple[int, ...], list[Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+BY_THE_LARGEST = (
+    (1, 2, 5),
+    [n("DynamicQuantizeLinear", "x", "q f k"), n("MatMulInteger", "q w k", "i"),
+     n("Cast", "i", "g", to=TensorProto.FLOAT), n("Mul", "g f", "y")],
+    {"w": codes(5, 3)},
+)  # fmt: skip
+
+
 def opened(folder: Path, name: str) -> ls.Net:
-    dims, nodes, tensors = NETS[name]
+    dims, nodes, tensors = NETS.get(name, BY_THE_LARGEST)
     read = {top for node in nodes for top in node.input}
     tops = [top for node in nodes for top in node.output if top not in read]
     graph = helper.make_graph(
@@ -128,6 +136,18 @@ def test_a_unit_changes_with_the_numbers_of_its_box_and_with_no_others(
             assert [(s.low, s.high) for s in found.inputs["x"].axes] == places, where
             checked += 1
     assert checked > 20
+
+
+def test_codes_by_the_largest_number_depend_on_all(tmp_path: Path) -> None:
+    net = opened(tmp_path, "by the largest")
+    image = np.random.default_rng(5).uniform(1, 2, (1, 2, 5)).astype(np.float32)
+    before = net.run({"x": image})["y"]
+    for place in np.ndindex(image.shape):
+        changed = image.copy()
+        changed[place] = -400
+        assert (net.run({"x": changed})["y"] != before).all()
+    found = receptive_box(net, "y", (1, 2))
+    assert found.status == "exact" and all(span.whole for span in found.inputs["x"].axes)
 
 
 def test_the_table_follows_channels_last_and_codes(tmp_path: Path) -> None:

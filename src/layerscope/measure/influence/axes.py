@@ -113,7 +113,7 @@ def _gemm(step: Step) -> Rule:
     return read
 
 
-@rule("MatMul", "MatMulInteger")
+@rule("MatMul")
 def _matmul(step: Step) -> Rule | None:
     return product_of_matrices(step, (0, 1))
 

@@ -6,11 +6,13 @@ codes reads; only its inputs stand in other places, as a scale and a zero point 
 
 from __future__ import annotations
 
+from math import prod
+
 from layerscope.measure.boxes import whole
 from layerscope.measure.influence.axes import one_axis, product_of_matrices
 from layerscope.measure.influence.rearrangement import joined
 from layerscope.measure.influence.step import Rule, Step, along, every, first, rule
-from layerscope.measure.influence.windows import pool
+from layerscope.measure.influence.windows import convolution, pool
 
 
 @rule("QuantizeLinear", "DequantizeLinear")
@@ -23,6 +25,20 @@ def _scaled_by_the_largest(step: Step) -> Rule:
     """The scale is that of the smallest and the largest number, so each code depends on all."""
     dims = step.dims[0]
     return first(lambda box, clip: whole(dims))
+
+
+@rule("MatMulInteger", "ConvInteger")
+def _whole_numbers(step: Step) -> Rule | None:
+    """As on numbers; a zero point that is computed is one number for all."""
+    computed = [i for i in step.alive if i >= 2]
+    if any(prod(step.dims[i]) > 1 for i in computed):
+        return None
+    step.alive = [i for i in step.alive if i < 2]
+    made = product_of_matrices(step, (0, 1)) if "MatMul" in step.kind else convolution(step)
+    if made is None:
+        return None
+    zeros = [(i, whole(step.dims[i]), True) for i in computed]
+    return lambda box, clip, output=0: [*made(box, clip, output), *zeros]
 
 
 @rule("QLinearMatMul")

@@ -64,8 +64,9 @@ def _group(places: Places, outputs: int, inputs: int, group: int) -> Places:
     return summed(moved(groups, wide, 0), range(wide))
 
 
-@rule("Conv", "ConvInteger", "FusedConv", "QLinearConv")
-def _conv(step: Step) -> Rule | None:
+@rule("Conv", "FusedConv", "QLinearConv")
+def convolution(step: Step) -> Rule | None:
+    """The places under a filter, in the channels of its group."""
     if step.alive != [0]:
         return None
     weights = step.dims[3 if step.kind == "QLinearConv" else 1]
