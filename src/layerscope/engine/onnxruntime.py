@@ -17,18 +17,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import NodeProto, helper
 
 from layerscope.blobs import Blobs
 from layerscope.engine.model import beside, is_held, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
-from layerscope.net import Named, Net
+from layerscope.net import Layer, Named, Net
+from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
 KEPT_NETS = 4  # per net: those made from it for a run
 KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
 MEMORY_SHARE = 0.9
+LOOP_SECONDS = 300.0  # of a run of a net with a Loop, which may have no end
 _FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
@@ -50,6 +52,8 @@ class Session:
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
+        self._net = quoted(net.name)
+        self._loop = next((layer for layer in net.layers if _loops(net, layer)), None)
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
         # external initializers alone it would copy each of them; as initializers that the caller
@@ -83,13 +87,48 @@ class Session:
         """The values, in the order in which they were asked for; `values` are some of them."""
         wanted = None if values is None else list(values)
         try:
+            if self._loop is not None:
+                return self._run_loop(self._loop, feeds, wanted)
             found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
+        except LimitError:
+            raise
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+    def _run_loop(
+        self, loop: Layer, feeds: Mapping[str, NDArray[Any]], wanted: list[str] | None
+    ) -> list[NDArray[Any]]:
+        """Run what may never end: it ends with Ctrl-C, and when its time is over."""
+        options = ort.RunOptions()
+        options.log_severity_level = 4
+        try:
+            return call_until(
+                LOOP_SECONDS,
+                lambda: list(self._session.run(wanted, dict(feeds), options)),
+                lambda: setattr(options, "terminate", True),
+            )
+        except TimeoutError:
+            raise LimitError(
+                f"net {self._net}: layer {quoted(loop.name)} ({loop.type}) repeats what is in it,"
+                f" and the run took longer than {LOOP_SECONDS:g} s"
+            ) from None
+
+
+def _loops(net: Net, layer: Layer) -> bool:
+    """Whether a layer is a Loop, or holds one."""
+    waiting: list[NodeProto] = [net.graph.nodes[i] for i in layer.nodes]
+    while waiting:
+        node = waiting.pop()
+        if node.op_type == "Loop":
+            return True
+        for each in node.attribute:
+            if each.HasField("g") or each.graphs:
+                waiting += [inner for graph in (each.g, *each.graphs) for inner in graph.node]
+    return False
 
 
 def _value_of(array: NDArray[Any], element: int) -> Any:
