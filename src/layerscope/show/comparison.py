@@ -25,6 +25,7 @@ from layerscope.show.differences import (
     alignment_words,
     cells,
     decibels,
+    limit_words,
     remarks,
     row_name,
     side_words,
@@ -318,7 +319,7 @@ def _headline(found: Comparison) -> str:
         return "Nothing could be held against another"
     if all(row.worst.equal for row in found.rows):
         return f"Equal: all {len(found.rows)} {noun}"
-    return f"{plural(len(found.rows), noun[:-1])}, none beyond {found.by} {found.threshold:g}"
+    return f"{plural(len(found.rows), noun[:-1])} within {limit_words(found)}"
 
 
 def _side(name: str, side: Side, *, fed: bool) -> str:
