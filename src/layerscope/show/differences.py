@@ -113,8 +113,12 @@ def verdict(found: Comparison) -> str:
     words = f"first that differs: {printable(row.a, 60)} ({layer}):"
     words += f" {value_words(row, found.by)}; the limit is {limit_words(found)}"
     beyond = sum(each.beyond for each in found.rows)
-    words += f"; {beyond} of {plural(len(found.rows), noun)} beyond it"
-    return words + (f", {before} before this one within" if before else "")
+    words += (
+        f"; {beyond} of {plural(len(found.rows), noun)} {'is' if beyond == 1 else 'are'} beyond"
+    )
+    if before:
+        words += f", the {before} before this {'is' if before == 1 else 'are'} within"
+    return words
 
 
 def limit_words(found: Comparison) -> str:
