@@ -160,6 +160,27 @@ def test_the_table_follows_channels_last_and_codes(tmp_path: Path) -> None:
     assert {field.status for field in coded.values()} == {"exact"}
 
 
+def test_an_image_with_its_channels_last(tmp_path: Path) -> None:
+    """The rows and columns are axes 1 and 2 of the input, as it is fed."""
+    graph = helper.make_graph(
+        [n("Transpose", "x", "t", perm=[0, 3, 1, 2]), n("Conv", "t w", "y", strides=[2, 3])],
+        "little", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 9, 12, 3))],
+        [helper.make_empty_tensor_value_info("y")], [numpy_helper.from_array(weights(2, 3, 3, 4), "w")],
+    )  # fmt: skip
+    path = tmp_path / "net.onnx"
+    imports = [helper.make_opsetid("", 18)]
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    )
+    net = ls.open(path)
+    table = receptive_fields(net)
+    assert table["x"].axes == (Extent(1, 1, 0.0, 0), Extent(1, 1, 0.0, 0))
+    assert table["y"].axes == (Extent(3, 2, 1.0, 0), Extent(4, 3, 1.5, 0))
+    reach = receptive_box(net, "y", (1, 2, 1)).inputs["x"]
+    assert [(s.low, s.high) for s in reach.space] == [(4, 6), (3, 6)]
+    assert reach.channels is not None and (reach.channels.low, reach.channels.high) == (0, 2)
+
+
 def test_what_all_units_see_is_not_narrowed_by_what_some_see_besides(tmp_path: Path) -> None:
     """x + mean(x): every unit sees all, and its own place is part of that."""
     graph = helper.make_graph(

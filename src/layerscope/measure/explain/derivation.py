@@ -213,8 +213,10 @@ class Explainer:
         pixel: tuple[int, ...] = ()
         if fed is not None and len(unit.index) == 4 and unit.index[0] < len(fed.pictures):
             picture = fed.pictures[unit.index[0]]
-            if picture.shape[:2] == fed.array.shape[2:]:
-                pixel = tuple(int(v) for v in np.ravel(picture[unit.index[2], unit.index[3]]))
+            rows = 1 if self.net.preprocessing.layout == "NHWC" else 2
+            if picture.shape[:2] == fed.array.shape[rows : rows + 2]:
+                y, x = unit.index[rows : rows + 2]
+                pixel = tuple(int(v) for v in np.ravel(picture[y, x]))
         statement = fed.statement if fed is not None else "a stored array: nothing is computed"
         return Derivation(
             unit, layer, value, value, abs(value), (), 0, "", (), statement, pixel, None
