@@ -307,7 +307,18 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
         raise UnknownNameError(
             f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
         )
-    wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
+    wanted: list[str] = []
+    for name in blobs:
+        try:
+            wanted.append(known[aliases.get(name, name)].name)
+        except UnknownNameError as error:
+            lost = net.not_computed
+            if not lost:
+                raise
+            raise UnknownNameError(
+                f"{error}; {plural(len(lost), 'layer')} not computed, so what they write is not"
+                f" there: {printable(lost[0].reason, 160)}"
+            ) from None
     for name in wanted:
         if name not in fitting.blobs:
             unfed = ", ".join(printable(n) for n in net.inputs if n not in fitting.inputs)

@@ -392,6 +392,22 @@ def test_what_the_runtime_prints_never_reaches_the_user(
     assert json.loads(out)["written"] == picture and err == ""
 
 
+def test_a_blob_behind_an_unknown_op(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name is in the file: why there is no such blob is said."""
+    made = model(
+        [node("Relu", "x", "r", "first"), node("Unheard", "r", "boxes", "nms", domain="TRT")],
+        {"x": (1, 2)}, "boxes", domains={"TRT": 1},
+    )  # fmt: skip
+    np.save(tmp_path / "x.npy", numbers(1, 2))
+    words = [str(saved(tmp_path, made)), str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.png")]
+    assert cli.run(["show", *words, "--blob", "boxes"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert 'blob "boxes" is not in net "little"' in err and "1 layer not computed" in err
+    assert 'node "nms" (TRT::Unheard)' in err
+    assert cli.run(["show", *words, "--blob", "r"]) == 0
+
+
 def test_hostile_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", numbers(1, 2))
     page = tmp_path / "p.html"

@@ -247,6 +247,8 @@ def _attributes(node: NodeProto) -> list[str]:
     """The other settings as they stand in the file, the first few."""
     parts = []
     for each in node.attribute:
+        if each.name == "stash_type":
+            continue  # in which type a norm adds up: nothing to see
         if each.HasField("g") or each.graphs:
             inner = len(each.g.node) or sum(len(g.node) for g in each.graphs)
             parts.append(f"{printable(each.name, 30)} of {plural(inner, 'node')}")
