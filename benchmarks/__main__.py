@@ -73,7 +73,9 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
         "onnx": [kept(name, batch) for name in ONNX for batch in (1, 10)],
         "rivals": [beaten(name, batch) for name in ONNX for batch in (1, 10)],
         "gradient": [
-            derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)
+            *(derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)),
+            lambda: gradient.measure_cam(files("caffenet"), quick=quick),
+            lambda: gradient.measure_cam(files("googlenet"), quick=quick),
         ],
         "grids": [lambda: grids.measure(files("googlenet"), quick=quick)],
         "surgery": [lambda: surgery.measure(files("caffenet"), 10, quick=quick)],

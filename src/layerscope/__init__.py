@@ -16,6 +16,7 @@ from layerscope.comparison import Comparison, compare
 from layerscope.conversion import convert
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
+from layerscope.measure.attribution import Attribution, attribute
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures import (
     Diagram,
@@ -38,6 +39,7 @@ from layerscope.viewer import view
 
 __version__ = "0.1.0"
 __all__ = [
+    "Attribution",
     "Blob",
     "Blobs",
     "Comparison",
@@ -53,6 +55,7 @@ __all__ = [
     "Plot",
     "Preprocessing",
     "__version__",
+    "attribute",
     "compare",
     "convert",
     "diagram",

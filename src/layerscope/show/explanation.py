@@ -149,17 +149,11 @@ def role_heading(step: Step, role: str, most: int) -> str:
     return f"{shown} of {step.counts[role]:,} {what} shown{extra}, {_order(step)}"
 
 
-_OF_NORMS = {
-    "LRN": "channels with their squares",
-    "RMSNormalization": "numbers with their squares",
-}
-
-
 def _noun(step: Step) -> str:
     if step.kind == "softmax":
         return "numbers with their exp"
     if step.kind == "norm":
-        return _OF_NORMS.get(step.op, "numbers")
+        return f"{'channels' if step.op == 'LRN' else 'numbers'} with their squares"
     return "products" if step.operands[0].weight_source else "numbers"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from math import erf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,11 +46,6 @@ def _softplus(x: Floats) -> Floats:
     return np.logaddexp(0, x)
 
 
-def _erf(x: Floats) -> Floats:
-    found: Floats = np.vectorize(erf, otypes=[np.float64])(x)
-    return found
-
-
 def _round_half_even(x: Floats) -> Floats:
     return np.rint(x)
 
@@ -76,15 +71,17 @@ _OF_ONE: dict[str, _Function] = {
     "Mish": _Function(
         "{x} * tanh(log(1 + exp({x})))", lambda x: x * np.tanh(_softplus(x))
     ),
-    "Gelu": _Function(
-        "{x} * (1 + erf({x} / sqrt(2))) / 2", lambda x: x * (1 + _erf(x / np.sqrt(2))) / 2
-    ),
-    "QuickGelu": _Function(
-        "{x} / (1 + exp(-{alpha} * {x}))", lambda x, alpha: x * _sigmoid(alpha * x),
-        {"alpha": 1.702},
-    ),
-    "Swish": _Function(
-        "{x} / (1 + exp(-{alpha} * {x}))", lambda x, alpha: x * _sigmoid(alpha * x),
+    "Tanh": _Function("tanh({x})", np.tanh),
+    **{name.title(): _Function(f"{words}({{x}})", function) for name, words, function in (
+        ("sin", "sin", np.sin), ("cos", "cos", np.cos), ("tan", "tan", np.tan),
+        ("asin", "arcsin", np.arcsin), ("acos", "arccos", np.arccos),
+        ("atan", "arctan", np.arctan), ("sinh", "sinh", np.sinh), ("cosh", "cosh", np.cosh),
+        ("asinh", "arsinh", np.arcsinh), ("acosh", "arcosh", np.arccosh),
+        ("atanh", "artanh", np.arctanh), ("erf", "erf", np.vectorize(math.erf, otypes="d")),
+    )},
+    "Celu": _Function(
+        "max(0, {x}) + min(0, {alpha} * (exp({x} / {alpha}) - 1))",
+        lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)),
         {"alpha": 1.0},
     ),
     "Selu": _Function(
@@ -92,20 +89,19 @@ _OF_ONE: dict[str, _Function] = {
         lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
         {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
     ),
-    "Celu": _Function(
-        "{x} if it is above 0, else {alpha} * (exp({x} / {alpha}) - 1)",
-        lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
-        {"alpha": 1.0},
-    ),
     "ThresholdedRelu": _Function(
-        "{x} if it is above {alpha}, else 0", lambda x, alpha: np.where(x > alpha, x, 0),
-        {"alpha": 1.0},
+        "{x} if it is above {alpha}, else 0",
+        lambda x, alpha: np.where(x > alpha, x, 0), {"alpha": 1.0},
     ),
     "Softsign": _Function("{x} / (1 + |{x}|)", lambda x: x / (1 + np.abs(x))),
-    "Erf": _Function("erf({x})", lambda x: _erf(x)),
-    "Sin": _Function("sin({x})", np.sin),
-    "Cos": _Function("cos({x})", np.cos),
-    "Tanh": _Function("tanh({x})", np.tanh),
+    "Swish": _Function(
+        "{x} / (1 + exp(-{alpha} * {x}))", lambda x, alpha: x * _sigmoid(alpha * x), {"alpha": 1.0}
+    ),
+    "Shrink": _Function(
+        "{x} + {bias} below -{lambd}, {x} - {bias} above {lambd}, 0 between",
+        lambda x, bias, lambd: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)),
+        {"bias": 0.0, "lambd": 0.5},
+    ),
     "Softplus": _Function("log(1 + exp({x}))", _softplus),
     "Abs": _Function("|{x}|", np.abs),
     "Neg": _Function("-({x})", np.negative),
@@ -155,29 +151,36 @@ def _size(node: Node, result: Floats, terms: tuple[Terms, ...]) -> Floats | None
     return sizes
 
 
-_GELU_BY_TANH = (  # Hendrycks and Gimpel 2016: the quicker form
-    "{x} * (1 + tanh(0.79788 * ({x} + 0.044715 * {x}^3))) / 2",
-    lambda x: x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2,
-)
-
-
 @rule(*_OF_ONE)
 def of_one(node: Node, where: Places) -> Reading:
     """A function of the number at the same place."""
     function = _OF_ONE[node.proto.op_type]
     x = _operand(node, 0, where, "x")
     constants = {k: float(node.attribute(k, v)) for k, v in function.attributes.items()}
-    formula, compute = function.formula, function.compute
-    if node.proto.op_type == "Gelu" and node.attribute("approximate", b"none") == b"tanh":
-        formula, compute = _GELU_BY_TANH
-    result = np.asarray(compute(x.values, **constants), np.float64)
+    result = np.asarray(function.compute(x.values, **constants), np.float64)
     size = None
-    if node.proto.op_type in ("Selu", "Celu", "Gelu"):  # so are those here, or 1 and erf
-        size = np.abs(x.values) + np.abs(constants.get("alpha", 1.0))
-    if node.proto.op_type == "Elu":  # near zero two numbers near one are taken from each other
+    if node.proto.op_type in (
+        "Elu",
+        "Celu",
+        "Selu",
+    ):  # near zero two numbers near one are taken from each other
         ones = np.abs(constants["alpha"]) * (1 + np.exp(np.minimum(x.values, 0)))
         size = np.where(x.values > 0, np.abs(x.values), ones)
-    return Reading(result, "function", formula, (x,), constants, size)
+    return Reading(result, "function", function.formula, (x,), constants, size)
+
+
+@rule("Gelu")
+def gelu(node: Node, where: Places) -> Reading:
+    """X by the share of the normal distribution that lies below it, or by its tanh form."""
+    x = _operand(node, 0, where, "x")
+    if node.attribute("approximate", b"none") == b"tanh":
+        inner = math.sqrt(2 / math.pi) * (x.values + 0.044715 * x.values**3)
+        formula = "{x} / 2 * (1 + tanh({inner}))"
+        result = x.values / 2 * (1 + np.tanh(inner))
+        return Reading(result, "function", formula, (x,), {"inner": inner}, np.abs(x.values))
+    share = (1 + np.vectorize(math.erf, otypes="d")(x.values / math.sqrt(2))) / 2
+    formula = "{x} * {share}, the part of the normal distribution below it"
+    return Reading(x.values * share, "function", formula, (x,), {"share": share}, np.abs(x.values))
 
 
 @rule(*_OF_TWO)
@@ -249,11 +252,12 @@ def clip(node: Node, where: Places) -> Reading:
     return Reading(result, "function", formula, (x,), {"least": least, "most": most})
 
 
-@rule("Cast")
+@rule("Cast", "CastLike")
 def cast(node: Node, where: Places) -> Reading:
     """The same number in another type: whole numbers lose what is behind the point."""
     x = _operand(node, 0, where, "x")
-    to = int(node.attribute("to", TensorProto.FLOAT))
+    like = node.proto.op_type == "CastLike"
+    to = node.values.element(node.inputs[1]) if like else node.attribute("to", TensorProto.FLOAT)
     if to in _FLOATING:
         return Reading(x.values, "copy", "{x}", (x,))
     if to == TensorProto.BOOL:
