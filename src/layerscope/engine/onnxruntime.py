@@ -23,7 +23,7 @@ from layerscope.blobs import Blobs
 from layerscope.engine.model import beside, is_held, model
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
-from layerscope.net import Layer, Named, Net
+from layerscope.net import Named, Net
 from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
@@ -53,7 +53,7 @@ class Session:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
         self._net = quoted(net.name)
-        self._loop = next((layer for layer in net.layers if _loops(net, layer)), None)
+        self._loop = next(filter(_loops, net.graph.nodes), None)
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
         # external initializers alone it would copy each of them; as initializers that the caller
@@ -100,7 +100,7 @@ class Session:
         return found
 
     def _run_loop(
-        self, loop: Layer, feeds: Mapping[str, NDArray[Any]], wanted: list[str] | None
+        self, loop: NodeProto, feeds: Mapping[str, NDArray[Any]], wanted: list[str] | None
     ) -> list[NDArray[Any]]:
         """Run what may never end: it ends with Ctrl-C, and when its time is over."""
         options = ort.RunOptions()
@@ -113,14 +113,14 @@ class Session:
             )
         except TimeoutError:
             raise LimitError(
-                f"net {self._net}: layer {quoted(loop.name)} ({loop.type}) repeats what is in it,"
+                f"net {self._net}: layer {quoted(loop.name)} ({loop.op_type}) repeats what is in it,"
                 f" and the run took longer than {LOOP_SECONDS:g} s"
             ) from None
 
 
-def _loops(net: Net, layer: Layer) -> bool:
-    """Whether a layer is a Loop, or holds one."""
-    waiting: list[NodeProto] = [net.graph.nodes[i] for i in layer.nodes]
+def _loops(outer: NodeProto) -> bool:
+    """Whether a node is a Loop, or holds one."""
+    waiting = [outer]
     while waiting:
         node = waiting.pop()
         if node.op_type == "Loop":
