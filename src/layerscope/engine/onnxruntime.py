@@ -113,7 +113,7 @@ class Session:
             )
         except TimeoutError:
             raise LimitError(
-                f"net {self._net}: layer {quoted(loop.name)} ({loop.op_type}) repeats what is in it,"
+                f"net {self._net}: layer {quoted(loop.name)} ({loop.op_type}) repeats its graph,"
                 f" and the run took longer than {LOOP_SECONDS:g} s"
             ) from None
 
