@@ -178,7 +178,7 @@ def _given(
         wanted = ", ".join(["N", *map(str, dims[1:])]) if dims else "one number"
         raise UsageError(
             f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)};"
-            f" for another size: net.reshaped({printable(name)}=...)"
+            f" for another size: --input-shape, net.reshaped({printable(name)}=...)"
         )
     if blob.ndim and blob.shape[0] == 0 and dims[0]:
         raise UsageError(f"input {quoted(name)}: a batch of 0")

@@ -11,26 +11,26 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import NodeProto, helper
 
 from layerscope.blobs import Blobs
 from layerscope.engine.model import beside, is_held, model, put_in_order
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
+from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
 KEPT_NETS = 4  # per net: those made from it for a run
 KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
 MEMORY_SHARE = 0.9
+LOOP_SECONDS = 300.0  # of a run of a net with a Loop, which may have no end
 _FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
@@ -67,6 +67,8 @@ class Session:
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
+        self._net = quoted(net.name)
+        self._loop = next(filter(_loops, net.graph.nodes), None)
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
         # external initializers alone it would copy each of them; as initializers that the caller
@@ -103,13 +105,48 @@ class Session:
         """The values, in the order in which they were asked for; `values` are some of them."""
         wanted = self._names if values is None else list(values)
         try:
+            if self._loop is not None:
+                return self._run_loop(self._loop, feeds, wanted)
             found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
+        except LimitError:
+            raise
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+    def _run_loop(
+        self, loop: NodeProto, feeds: Mapping[str, NDArray[Any]], wanted: list[str] | None
+    ) -> list[NDArray[Any]]:
+        """Run what may never end: it ends with Ctrl-C, and when its time is over."""
+        options = ort.RunOptions()
+        options.log_severity_level = 4
+        try:
+            return call_until(
+                LOOP_SECONDS,
+                lambda: list(self._session.run(wanted, dict(feeds), options)),
+                lambda: setattr(options, "terminate", True),
+            )
+        except TimeoutError:
+            raise LimitError(
+                f"net {self._net}: layer {quoted(loop.name)} ({loop.op_type}) repeats its graph,"
+                f" and the run took longer than {LOOP_SECONDS:g} s"
+            ) from None
+
+
+def _loops(outer: NodeProto) -> bool:
+    """Whether a node is a Loop, or holds one."""
+    waiting = [outer]
+    while waiting:
+        node = waiting.pop()
+        if node.op_type == "Loop":
+            return True
+        for each in node.attribute:
+            if each.HasField("g") or each.graphs:
+                waiting += [inner for graph in (each.g, *each.graphs) for inner in graph.node]
+    return False
 
 
 def _value_of(array: NDArray[Any], element: int) -> Any:
@@ -288,7 +325,18 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
         raise UnknownNameError(
             f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
         )
-    wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
+    wanted: list[str] = []
+    for name in blobs:
+        try:
+            wanted.append(known[aliases.get(name, name)].name)
+        except UnknownNameError as error:
+            lost = net.not_computed
+            if not lost:
+                raise
+            raise UnknownNameError(
+                f"{error}; {plural(len(lost), 'layer')} not computed, so what they write is not"
+                f" there: {printable(lost[0].reason, 160)}"
+            ) from None
     for name in wanted:
         if name not in fitting.blobs:
             unfed = ", ".join(printable(n) for n in net.inputs if n not in fitting.inputs)
@@ -318,20 +366,8 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
 def _bytes(net: Net) -> dict[str, int]:
     """Bytes of each value, at the batch size of the file; counted once for a net."""
     if net not in _sizes:
-        types = net.graph.types
-        _sizes[net] = {
-            value: prod(dims) * _size_of(types.get(value, 0))
-            for value, dims in net.graph.shapes.items()
-        }
+        _sizes[net] = {value: net.graph.bytes(value) for value in net.graph.shapes}
     return _sizes[net]
-
-
-@cache
-def _size_of(element: int) -> int:
-    try:
-        return max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
-    except (KeyError, TypeError):
-        return 4
 
 
 def _available_memory() -> int:
