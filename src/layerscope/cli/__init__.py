@@ -14,6 +14,7 @@ from layerscope.cli.compare import compare
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
 from layerscope.cli.diagram import diagram
+from layerscope.cli.dream import dream
 from layerscope.cli.explain import explain
 from layerscope.cli.layers import layers
 from layerscope.cli.report import report
@@ -37,6 +38,7 @@ layerscope demo                                     a first look, nothing needed
 layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
 layerscope explain deploy.prototxt weights.caffemodel cat.jpg --unit conv1:12,30,17
+layerscope dream  deploy.prototxt weights.caffemodel --unit conv3:7 -o unit.png
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
 layerscope compare deploy.prototxt before.caffemodel after.caffemodel --input cat.jpg
 layerscope diagram deploy.prototxt -o net.svg
@@ -52,7 +54,19 @@ def cli() -> None:
     """The group of all commands."""
 
 
-for command in (view, demo, shapes, show, explain, report, compare, diagram, convert, layers):
+for command in (
+    view,
+    demo,
+    shapes,
+    show,
+    explain,
+    dream,
+    report,
+    compare,
+    diagram,
+    convert,
+    layers,
+):
     cli.add_command(command)
 
 
