@@ -100,7 +100,7 @@ def ascents(
                 objective = Objective(net, part, negative=settings.negative)
             objective.turn_to(part)
             say = _Say(progress, done, total, len(part), str(part[0]))
-            yield from _climbed(objective, settings, say)
+            yield from Ascent(objective, settings).dreams(say)
             done += len(part) * settings.steps
 
 
@@ -119,47 +119,77 @@ class _Say:
             self.progress(self.before + step * self.images, self.total, self.name)
 
 
-def _climbed(objective: Objective, settings: Settings, say: _Say) -> list[Dream]:
-    """The dreams of one batch."""
-    started = time.perf_counter()
-    canvas = Canvas(objective.size, objective.channels)
-    moves = np.random.default_rng([settings.seed, 1])
-    warps = Warps(objective.size, moves) if settings.transforms else None
-    climbers = [Climber(canvas, _start(canvas, settings, t), settings.rate)
-                for t in objective.targets]  # fmt: skip
-    before, asked, _ = objective.value_and_gradient(_images(climbers))
-    first_asked, history = asked, []
-    for step in range(settings.steps):
-        say(step)
-        objective.early = step < settings.steps * _EARLY
-        warp = warps.draw(moves) if warps else None
-        moved = [warps.apply(warp, c.image - _GRAY) + _GRAY if warps and warp else c.image
-                 for c in climbers]  # fmt: skip
-        values, _, gradients = objective.value_and_gradient(np.concatenate(moved))
-        history.append(values)
-        for climber, gradient in zip(climbers, gradients, strict=True):
-            slope = warps.back(warp, gradient[None]) if warps and warp else gradient[None]
-            climber.climb(slope)
-    pictures = levels(_images(climbers))
-    shown = pictures.transpose(0, 3, 1, 2)[:, : objective.channels].astype(np.float32) / 255
-    after, asked, _ = objective.value_and_gradient(shown)
-    say(settings.steps)
-    seconds = (time.perf_counter() - started) / len(climbers)
-    rows = np.array(history)
-    return [
-        Dream(
-            str(target), objective.net_name, picture, float(before[i]), float(after[i]),
-            (float(first_asked[i]), float(asked[i])), tuple(rows[:, i].tolist()), settings, seconds,
-            bool(objective.asleep[i] and before[i] == after[i]), target.note,
-        )
-        for i, (target, picture) in enumerate(zip(objective.targets, pictures, strict=True))
-    ]  # fmt: skip
+class Ascent:
+    """One batch on its way up.
+
+    Args:
+        objective: the net, turned to the targets.
+        settings: how to dream.
+    """
+
+    def __init__(self, objective: Objective, settings: Settings) -> None:
+        self.objective, self._settings = objective, settings
+        self._canvas = Canvas(objective.size, objective.channels)
+        self._moves = np.random.default_rng([settings.seed, 1])
+        self._warps = Warps(objective.size, self._moves) if settings.transforms else None
+        self._climbers = [
+            Climber(self._canvas, _start(self._canvas, settings, target), settings.rate)
+            for target in objective.targets
+        ]
+        self._history: list[NDArray[Any]] = []
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """(N, C, H, W), levels 0 to 1."""
+        return np.concatenate([climber.image for climber in self._climbers])
+
+    def step(self) -> None:
+        """Look at the images once, each moved a little, and change them."""
+        done = len(self._history)
+        self.objective.early = done < self._settings.steps * _EARLY
+        if self._warps is None:
+            values, _, slopes = self.objective.value_and_gradient(self.images)
+        else:
+            warp = self._warps.draw(self._moves)
+            moved = [self._warps.apply(warp, c.image - _GRAY) for c in self._climbers]
+            seen = np.concatenate(moved) + _GRAY
+            values, _, gradients = self.objective.value_and_gradient(seen)
+            slopes = self._warps.back(warp, gradients)
+        for climber, slope in zip(self._climbers, slopes, strict=True):
+            climber.climb(slope[None])
+        self._history.append(values)
+
+    def dreams(self, say: _Say) -> list[Dream]:
+        """All steps, and what came of them."""
+        started = time.perf_counter()
+        before, first, _ = self.objective.value_and_gradient(self.images)
+        for step in range(self._settings.steps):
+            say(step)
+            self.step()
+        pictures = levels(self.images)
+        planes = pictures.transpose(0, 3, 1, 2)[:, : self.objective.channels]
+        after, last, _ = self.objective.value_and_gradient(planes / np.float32(255))
+        say(self._settings.steps)
+        seconds = (time.perf_counter() - started) / len(pictures)
+        history = np.array(self._history)
+        return [
+            Dream(
+                unit=str(target),
+                net=self.objective.net_name,
+                picture=pictures[i],
+                before=float(before[i]),
+                value=float(after[i]),
+                asked=(float(first[i]), float(last[i])),
+                history=tuple(history[:, i].tolist()),
+                settings=self._settings,
+                seconds=seconds,
+                dead=bool(self.objective.asleep[i] and before[i] == after[i]),
+                note=target.note,
+            )
+            for i, target in enumerate(self.objective.targets)
+        ]
 
 
 def _start(canvas: Canvas, settings: Settings, target: Target) -> NDArray[Any]:
     """The first spectrum of a unit: by the seed and the place, whatever runs beside it."""
     return canvas.start(np.random.default_rng([settings.seed, 0, *target.index]), _DEVIATION)
-
-
-def _images(climbers: Sequence[Climber]) -> NDArray[Any]:
-    return np.concatenate([climber.image for climber in climbers])

@@ -151,8 +151,7 @@ class Objective:
         Raises:
             UnsupportedError: something is not a number (NaN); names the layer.
         """
-        feeds = {self._input: self._prepared(images)}
-        seeds = self._seeds()
+        feeds, seeds = {self._input: self.prepared(images)}, self._seeds()
         found = self._program.run(feeds, seeds)
         count = len(self.targets)
         if self._input not in found:
@@ -169,7 +168,11 @@ class Objective:
         self._look(climbed, back)
         return climbed, asked, back
 
-    def _prepared(self, images: Floats) -> Floats:
+    def net_alone(self, prepared: Floats) -> None:
+        """Run the net and its gradient and nothing else: what a step costs at least."""
+        self._program.run({self._input: prepared}, self._seeds())
+
+    def prepared(self, images: Floats) -> Floats:
         """Images as the net wants them; those that only fill the batch are 0."""
         blob = images * np.float32(255)
         if self._turned:
@@ -182,7 +185,7 @@ class Objective:
         return whole
 
     def _back(self, gradient: Floats) -> Floats:
-        """What `_prepared` does, transposed."""
+        """What `prepared` does, transposed."""
         if self._last:
             gradient = gradient.transpose(0, 3, 1, 2)
         gradient = gradient * (self._factor * np.float32(255))
