@@ -48,11 +48,11 @@ def test_a_moved_image_is_what_a_slow_loop_samples() -> None:
     warps = Warps((8, 11), random)
     image = random.normal(size=(8, 11))
     warp = warps.draw(random)
-    margin, wide = warps._margin, warps._wide
+    (top, left), wide = warp.corner, warps._wide
     want = np.zeros((8, 11))
     for pixel in range(8 * 11):
         for place, weight in zip(warp.places[:, pixel], warp.weights[:, pixel], strict=True):
-            y, x = int(place) // wide - margin, int(place) % wide - margin
+            y, x = int(place) // wide - top, int(place) % wide - left
             if 0 <= y < 8 and 0 <= x < 11:  # gray beyond the edge: 0 as a difference
                 want[pixel // 11, pixel % 11] += weight * image[y, x]
     np.testing.assert_allclose(warps.apply(warp, image[None, None])[0, 0], want, atol=1e-12)
@@ -65,6 +65,8 @@ def test_nothing_reaches_beyond_the_margin() -> None:
         for _ in range(60):
             warp = warps.draw(random)
             columns = warp.places % warps._wide
+            assert min(warp.corner) >= 0 and warp.corner[0] + size[0] <= warps._high
+            assert warp.corner[1] + size[1] <= warps._wide
             assert warp.places.min() >= 0 and warp.places.max() < warps._wide * warps._high
             assert columns.min() >= 1 and columns.max() < warps._wide - 1  # no row runs over
 
@@ -73,6 +75,8 @@ def test_the_same_seed_moves_alike() -> None:
     def moved(seed: int) -> np.ndarray:
         random = np.random.default_rng(seed)
         warps = Warps((9, 9), random)
-        return np.stack([warps.draw(random).places for _ in range(5)])
+        image = np.random.default_rng(0).normal(size=(1, 1, 9, 9))
+        return np.concatenate([warps.apply(warps.draw(random), image) for _ in range(5)])
 
     assert (moved(1) == moved(1)).all() and (moved(1) != moved(2)).any()
+    assert len(np.unique(moved(1).reshape(5, -1), axis=0)) == 5

@@ -150,8 +150,11 @@ class Dreams(Sequence[Dream]):
             f"{len(self)} of {plural(self.total, 'unit')} of net {quoted(first.net)}: the image"
             f" that each wants, and its number for it ({settings_words(first.settings)})"
         )
-        if first.note and len({dream.note for dream in self}) == 1:
-            words += f"; {first.note}"
+        for note in dict.fromkeys(dream.note for dream in self if dream.note):
+            units = [printable(dream.unit, 40) for dream in self if dream.note == note]
+            named = "" if len(units) == len(self) else f"{', '.join(units[:4])} "
+            more = f"and {len(units) - 4} more " if named and len(units) > 4 else ""
+            words += f"; {named}{more}{note}"
         if self.dead:
             words += f"; {plural(len(self.dead), 'unit')} marked DEAD: nothing moves them"
         return words
@@ -164,7 +167,7 @@ class Dreams(Sequence[Dream]):
                 pixels wide, and no more than they have.
         """
         labels = [
-            f"{printable(d.label or d.unit, 40)} " + ("DEAD" if d.dead else number(d.value, 3))
+            f"{printable(d.label or d.unit, 40)}{' DEAD' if d.dead else f' = {number(d.value, 3)}'}"
             for d in self
         ]
         return contact_sheet([d.picture for d in self], labels, self.statement, side=side)

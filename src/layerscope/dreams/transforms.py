@@ -31,10 +31,12 @@ class Warp:
     Attributes:
         places: (4, H * W), the four neighbours of where a pixel comes from.
         weights: (4, H * W), what each counts (bilinear); their sum is 1.
+        corner: (y, x) in that plane where the image lies; this is what shifts it.
     """
 
     places: NDArray[np.intp]
     weights: NDArray[np.float32]
+    corner: tuple[int, int]
 
 
 class Warps:
@@ -61,13 +63,14 @@ class Warps:
         """One of them, shifted by whole pixels."""
         found = self._made[int(generator.integers(len(self._made)))]
         down, right = generator.integers(-self._shift, self._shift + 1, 2)
-        return Warp(found.places + int(down * self._wide + right), found.weights)
+        corner = (self._margin - int(down), self._margin - int(right))
+        return Warp(found.places, found.weights, corner)
 
     def apply(self, warp: Warp, images: Floats) -> Floats:
         """Move images (N, C, H, W), which are differences from gray: beyond the edge is 0."""
         height, width = self.size
         plane = np.zeros((self._high, self._wide), images.dtype)
-        inner = plane[self._margin :, self._margin :][:height, :width]
+        inner = plane[warp.corner[0] :, warp.corner[1] :][:height, :width]
         found = np.empty((int(np.prod(images.shape[:2])), height * width), images.dtype)
         part = np.empty(height * width, images.dtype)
         for image, moved in zip(images.reshape(-1, height, width), found, strict=True):
@@ -88,7 +91,7 @@ class Warps:
         for moved, image in zip(gradients.reshape(-1, height * width), found, strict=True):
             plane = np.bincount(places, (warp.weights * moved).ravel(), self._high * self._wide)
             plane = plane.reshape(self._high, self._wide)
-            image[:] = plane[self._margin :, self._margin :][:height, :width]
+            image[:] = plane[warp.corner[0] :, warp.corner[1] :][:height, :width]
         return found.reshape(gradients.shape)
 
     def _turned(self, generator: np.random.Generator) -> Warp:
@@ -110,4 +113,4 @@ class Warps:
         weights = np.stack(
             [(1 - low) * (1 - far), (1 - low) * far, low * (1 - far), low * far]
         ).reshape(4, -1)
-        return Warp(places, weights.astype(np.float32))
+        return Warp(places, weights.astype(np.float32), (self._margin, self._margin))
