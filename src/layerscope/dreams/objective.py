@@ -139,7 +139,8 @@ class Objective:
                 continue
             values = [self._climbed, self._behind] if self._behind else [self._climbed]
             also = [self._climbed, fitting.blobs[blob].value]
-            return fitting, Program(fitting, values, [self._input], also=also)
+            # Threads that spin between two runs would take the processor from the image's own work.
+            return fitting, Program(fitting, values, [self._input], also=also, spins=False)
         raise last or ReadError(f"net {quoted(net.name)} takes {dims[0]} images at a time")
 
     def value_and_gradient(self, images: Floats) -> tuple[Floats, Floats, Floats]:

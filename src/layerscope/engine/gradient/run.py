@@ -33,6 +33,7 @@ class Program:
         targets, wanted, blocked: see `backward`.
         given: forward values that are fed and not computed again; see `pruned`.
         also: forward values that `run` gives beside the gradients.
+        spins: see `Session`.
 
     Attributes:
         fed: the inputs and given values that `run` must be given.
@@ -47,6 +48,7 @@ class Program:
         blocked: Collection[tuple[int, str]] = (),
         given: Collection[str] = (),
         also: Sequence[str] = (),
+        spins: bool = True,
     ) -> None:
         self.found: Backward = backward(net, targets, wanted, blocked)
         seeds = self.found.seeds.values()
@@ -54,7 +56,7 @@ class Program:
         self._also = list(dict.fromkeys(also))
         self._values = [*made, *self._also]
         self._net = pruned(self.found, self._values, given)
-        self._session = Session(self._net, self._values) if self._values else None
+        self._session = Session(self._net, self._values, spins=spins) if self._values else None
         self.fed = [name for name in self._net.inputs if name not in seeds]
 
     def run(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
