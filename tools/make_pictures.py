@@ -58,7 +58,8 @@ def photograph(page: Path, target: Path) -> None:
 def dreamt(folder: Path) -> None:
     """What each channel of the demo net's conv3 wants to see, in 256 colours: a third as large."""
     from layerscope.demo import DEFINITION, WEIGHTS
-    from layerscope.dreams import Settings, layer_folder
+    from layerscope.dreams.request import layer_folder
+    from layerscope.dreams.settings import Settings
     from layerscope.readers import open_net
 
     target = PICTURES / "dream-conv3.png"

@@ -139,6 +139,12 @@ def test_a_size_the_net_does_not_take(run) -> None:
     assert found.code == 3 and "fc6" in found.err and found.err.count("\n") == 1
 
 
+def test_a_folder_that_is_not_there_is_told_first(run, files, monkeypatch) -> None:
+    monkeypatch.setattr(ascent, "Objective", None)  # whoever runs the net fails
+    found = run("dream", *files, "--unit", "conv1:0", "-o", "none/x.png")
+    assert found.code == 6 and 'there is no folder "none"' in found.err
+
+
 def test_missing_weights(run, files) -> None:
     found = run("dream", files[0], "--unit", "conv1:0")
     assert found.code == 2 and "have no weights" in found.err

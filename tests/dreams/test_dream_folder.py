@@ -11,8 +11,9 @@ from PIL import Image
 
 import layerscope as ls
 from dreams.nets import rectified
-from layerscope.dreams import ascent, layer_folder
+from layerscope.dreams import ascent
 from layerscope.dreams.folder import KEY, Folder
+from layerscope.dreams.request import layer_folder
 from layerscope.dreams.settings import Settings
 from layerscope.errors import UsageError
 from layerscope.inputs import Preprocessing

@@ -22,7 +22,7 @@ from layerscope.cli.options import (
 )
 from layerscope.cli.show import NAMED
 from layerscope.dreams.settings import MOST_STEPS, RATE, STEPS, Settings
-from layerscope.errors import UsageError
+from layerscope.errors import SystemFaultError, UsageError
 from layerscope.files import file_name, format_of
 from layerscope.net import Net
 from layerscope.readers import open_net
@@ -127,11 +127,15 @@ def _units(
     given: dict[str, Any], *, raw: bool, as_json: bool,
 ) -> int | None:  # fmt: skip
     """One picture of one unit, or a sheet of several."""
-    from layerscope.dreams import dream_with
+    from layerscope.dreams.request import dream_with
     from layerscope.pictures.image import DOCUMENTS, FORMATS
 
     target = output or Path(f"dream-{file_name('_'.join(units)) or 'unit'}.png")
     format_of(target, (*FORMATS, *DOCUMENTS))
+    if not target.parent.is_dir():  # told before the work and not after it
+        raise SystemFaultError(
+            f"cannot write {quoted(target)}: there is no folder {quoted(target.parent)}"
+        )
     say = Patient("dreaming")
     try:
         found = dream_with(net, units, settings, progress=say, **given)
@@ -160,7 +164,7 @@ def _layer(
     as_json: bool,
 ) -> int | None:  # fmt: skip
     """A folder with a picture of each channel."""
-    from layerscope.dreams import layer_folder
+    from layerscope.dreams.request import layer_folder
 
     path = output or Path(f"dream-{file_name(layer) or 'layer'}")
     folder = layer_folder(net, layer, path, settings, **given)

@@ -4,24 +4,19 @@ image.py      a spectrum as an image, and back      transforms.py  small movemen
 target.py     which unit                            objective.py   the net: number, gradient
 settings.py   how                                   ascent.py      Adam, several units at a time
 result.py     `Dream`: the picture                  folder.py      a layer's channels as files
+request.py    a net and words to dreams
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from layerscope.dreams.ascent import Progress, ascents
-from layerscope.dreams.folder import Folder
-from layerscope.dreams.objective import image_input, sized
 from layerscope.dreams.result import Dream, Dreams
 from layerscope.dreams.settings import RATE, STEPS, Settings
-from layerscope.dreams.target import channels, label_of, parse_target
-from layerscope.engine.onnxruntime import missing
-from layerscope.errors import UsageError
 from layerscope.net import Net
+
+if TYPE_CHECKING:
+    from layerscope.dreams.ascent import Progress
 
 __all__ = ["Dream", "Dreams", "Settings", "dream"]
 
@@ -85,50 +80,7 @@ def dream(  # noqa: PLR0913 - independent choices, all but the first two by name
     """
     settings = Settings(steps, seed, negative, rate, transforms, probability)
     words = [unit] if isinstance(unit, str) else list(unit)
+    from layerscope.dreams.request import dream_with  # it loads the engine
+
     found = dream_with(net, words, settings, size=size, progress=progress)
     return found[0] if isinstance(unit, str) else found
-
-
-def dream_with(
-    net: Net, units: Sequence[str], settings: Settings, *, size: int | None = None,
-    labels: Sequence[str] | None = None, progress: Progress | None = None,
-) -> Dreams:  # fmt: skip
-    """Dream of units, all with the same settings; see `dream`.  `labels` are names of classes."""
-    if not units:
-        raise UsageError("no unit is given; name one, as conv3:7")
-    fitting, image = _ready(net, size)
-    targets = [
-        parse_target(
-            each, fitting, image, probability=settings.probability, negative=settings.negative
-        )
-        for each in units
-    ]
-    made = zip(ascents(fitting, targets, settings, progress), targets, strict=True)
-    return Dreams([replace(each, label=label_of(t, fitting, labels)) for each, t in made])
-
-
-def layer_folder(
-    net: Net, blob: str, path: Path, settings: Settings, *, first: int | None = None,
-    size: int | None = None, labels: Sequence[str] | None = None,
-) -> Folder:  # fmt: skip
-    """A folder for dreams of the channels of a blob, all or the first of them; see `Folder`.
-
-    Raises:
-        UsageError, ReadError, UnsupportedError: as `dream`, and as `Folder`.
-    """
-    fitting, image = _ready(net, size)
-    words = channels(blob, fitting)
-    targets = [
-        parse_target(
-            each, fitting, image, probability=settings.probability, negative=settings.negative
-        )
-        for each in words[:first]
-    ]
-    return Folder(fitting, targets, path, settings, len(words), labels)
-
-
-def _ready(net: Net, size: int | None) -> tuple[Net, str]:
-    """The net at the size of the image, and the name of its input."""
-    if net.missing:
-        raise UsageError(missing(net))
-    return sized(net, size), image_input(net)

@@ -66,7 +66,8 @@ class Dream:
     @property
     def how(self) -> str:
         """How it was dreamt."""
-        words = f"net {quoted(self.net)}, {settings_words(self.settings)}"
+        least = "what it wants least, " if self.settings.negative else ""
+        words = f"net {quoted(self.net)}, {least}{steps_words(self.settings)}"
         return words if self.settings.transforms else f"{words}, image not moved"
 
     @property
@@ -146,9 +147,10 @@ class Dreams(Sequence[Dream]):
     def statement(self) -> str:
         """What the sheet shows."""
         first = self._dreams[0]
+        wants = "least" if first.settings.negative else "most"
         words = (
             f"{len(self)} of {plural(self.total, 'unit')} of net {quoted(first.net)}: the image"
-            f" that each wants, and its number for it ({settings_words(first.settings)})"
+            f" that each wants {wants}, and its number for it ({steps_words(first.settings)})"
         )
         for note in dict.fromkeys(dream.note for dream in self if dream.note):
             units = [printable(dream.unit, 40) for dream in self if dream.note == note]
@@ -183,7 +185,6 @@ class Dreams(Sequence[Dream]):
         return f"<{plural(len(self), 'dream')}: {', '.join(d.unit for d in self._dreams[:6])}>"
 
 
-def settings_words(settings: Settings) -> str:
-    """The settings that tell one picture from another."""
-    least = "what it wants least, " if settings.negative else ""
-    return f"{least}{plural(settings.steps, 'step')}, seed {settings.seed}"
+def steps_words(settings: Settings) -> str:
+    """How long it went up, and from where."""
+    return f"{plural(settings.steps, 'step')}, seed {settings.seed}"
