@@ -39,7 +39,7 @@ $(WITH_TORCH)/installed: pyproject.toml
 	@touch $@
 
 test-torch: $(WITH_TORCH)/installed  ## the tests that need PyTorch
-	@$(WITH_TORCH)/bin/python -m pytest -q -m torch tests/readers/pytorch
+	@$(WITH_TORCH)/bin/python -m pytest -q -m torch tests/readers/pytorch tests/engine/gradient
 
 lint: $(VENV)/developer  ## format, lint, types of Python and of the page's modules
 	@$(BIN)/ruff format --check .

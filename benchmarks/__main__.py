@@ -78,7 +78,9 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
         "onnx": [kept(name, batch) for name in ONNX for batch in (1, 10)],
         "rivals": [beaten(name, batch) for name in ONNX for batch in (1, 10)],
         "gradient": [
-            derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)
+            *(derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)),
+            lambda: gradient.measure_cam(files("caffenet"), quick=quick),
+            lambda: gradient.measure_cam(files("googlenet"), quick=quick),
         ],
         "dream": [
             *(dreamt("demo", "conv3:7", batch) for batch in (1, 16)),

@@ -25,8 +25,10 @@ SAME_RANK_MAY_MEET = {("blobs", "net"), ("net", "blobs"), ("net", "inputs"), ("b
                       ("comparison", "measure"), ("units", "net"),
                       ("units", "blobs")}  # fmt: skip
 # The object's face: these reach rightward inside a call, so that `net.run(image)` reads well.
-FACES = {("net", "engine"), ("net", "show"), ("comparison", "show")}
-OPTIONAL = {"torch", "anywidget", "h5py", "matplotlib", "PIL"}  # never at import time
+FACES = {("net", "engine"), ("net", "show"), ("net", "viewer"), ("comparison", "show"),
+         ("measure", "show")}  # fmt: skip
+# Never at import time:
+OPTIONAL = {"torch", "anywidget", "ipywidgets", "traitlets", "h5py", "matplotlib", "PIL"}
 LINES, FUNCTION_LINES = 450, 60
 DATA_TABLES = {"messages.py"}  # a table, not code
 

@@ -74,6 +74,38 @@ def test_the_walkthrough_runs(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (here / "cat.html").stat().st_size > 10_000
 
 
+ATTRIBUTION = ROOT / "docs" / "attribution.md"
+
+
+def test_attribution_lists_every_method() -> None:
+    from layerscope.measure.attribution import methods
+
+    listed = ATTRIBUTION.read_text().split("<!-- methods:")[1].split("<!-- end of methods -->")[0]
+    heads = re.findall(r"^\*\*`(.+?)`\*\* (.+)\n(.+)$", listed, re.M)
+    assert heads == [
+        (name, f"{each.title} ({each.paper}).", each.summary) for name, each in methods().items()
+    ]
+
+
+def test_attribution_runs(here: Path) -> None:
+    """Every command but the long one, and the Python."""
+    page = ATTRIBUTION.read_text()
+    for block in re.findall(r"```sh\n(.*?)```", page, re.S):
+        for line in block.splitlines():
+            words = shlex.split(line)[1:]
+            if "all" in words:
+                words[words.index("--samples") + 1] = "2"
+                words += ["--steps", "2", "--patch", "90"]
+            assert cli.run(words) == 0, line
+            if "-o" in words:
+                assert (here / words[words.index("-o") + 1]).exists()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    names: dict[str, object] = {}
+    exec(compile(code, "attribution.md", "exec"), names)
+    assert names["found"].map.shape == (227, 227)  # type: ignore[attr-defined]
+    assert (here / "gradcam.png").stat().st_size > 10_000
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     for page in PAGES:

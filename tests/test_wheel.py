@@ -31,6 +31,7 @@ def test_wheel(tmp_path: Path) -> None:
     assert "layerscope/demo/labels.txt" in names and "layerscope/demo/ORIGIN.md" in names
     page = {f"layerscope/show/page/{name}.js" for name in MODULES}
     assert {*page, "layerscope/show/page/page.css"} <= set(names)
+    assert "layerscope/viewer/static/widget.js" in names
     assert all(name.startswith("layerscope") for name in names)
     assert wheel.stat().st_size < 3_000_000
 

@@ -1,4 +1,4 @@
-"""Make the pictures of README and docs again: run what docs/walkthrough.md says.
+"""Make the pictures of README and docs again: run what docs/walkthrough.md and attribution.md say.
 
     python tools/make_pictures.py        (or: make pictures)
 
@@ -11,20 +11,31 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
+from layerscope import cli
+from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
+
 ROOT = Path(__file__).parent.parent
 WALK = ROOT / "docs" / "walkthrough.md"
+WHY = ROOT / "docs" / "attribution.md"
 PICTURES = ROOT / "docs" / "pictures"
 
 
 def blocks(page: Path) -> list[str]:
     """The Python of a page, block by block."""
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of a page, without the program's name."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.S)
+    return [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
 
 
 def shown() -> set[str]:
@@ -69,6 +80,15 @@ def dreamt(folder: Path) -> None:
     print(f"docs/pictures/{target.name}: {target.stat().st_size:,} bytes")
 
 
+def reduce(picture: Path) -> None:
+    """Smaller and of fewer colors, where photographs make a file large."""
+    with Image.open(picture) as full:
+        size = (full.width * 3 // 5, full.height * 3 // 5)
+        small = full.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    few = small.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=3)
+    small.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG).save(picture, optimize=True)
+
+
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -76,6 +96,12 @@ def main() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             for number, code in enumerate(blocks(WALK), 1):
                 exec(compile(code, f"{WALK.name}, block {number}", "exec"), names)
+            for file, name in ((DEFINITION, "deploy.prototxt"), (WEIGHTS, "weights.caffemodel"),
+                               (LABELS, "labels.txt"), (images()["cat"], "cat.jpg")):  # fmt: skip
+                Path(name).write_bytes(file.read_bytes())
+            for words in commands(WHY):
+                cli.run(words)
+            reduce(Path("attribution.png"))
         photograph(Path("cat.html"), Path("report.png"))
         for name in sorted(shown() & {path.name for path in Path().iterdir()}):
             (PICTURES / name).write_bytes(Path(name).read_bytes())

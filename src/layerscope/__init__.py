@@ -18,6 +18,7 @@ from layerscope.conversion import convert
 from layerscope.dreams import Dream, Dreams, dream
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
+from layerscope.measure.attribution import Attribution, attribute
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures import (
     Diagram,
@@ -40,6 +41,7 @@ from layerscope.viewer import view
 
 __version__ = "0.1.0"
 __all__ = [
+    "Attribution",
     "Blob",
     "Blobs",
     "Comparison",
@@ -57,6 +59,7 @@ __all__ = [
     "Plot",
     "Preprocessing",
     "__version__",
+    "attribute",
     "compare",
     "convert",
     "diagram",

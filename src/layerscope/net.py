@@ -358,6 +358,29 @@ class Net:
 
         return gradient(self, of, wrt, inputs, allow_missing=allow_missing)
 
+    def widget(
+        self, images: Any = None, *, labels: Sequence[str] | None = None, height: int = 720
+    ) -> Any:
+        """The live viewer in a cell of a notebook; it needs the extra `notebook`.
+
+        Args:
+            images: what to put before it: an image as `run` takes it, a list of them, or a mapping
+                of name to image; those of the demo when left out.
+            labels: names of the classes.
+            height: of the cell, in pixels.
+
+        Returns:
+            Widget: shows itself where it is the last value of a cell; `close()` frees what it has.
+
+        Raises:
+            UsageError: the net has no weights, or the height is none.
+            UnsupportedError: nothing of the net can be computed.
+            SystemFaultError: anywidget is not installed.
+        """
+        from layerscope.viewer.notebook import widget
+
+        return widget(self, images, labels=labels, height=height)
+
     def _repr_html_(self) -> str:
         from layerscope.show.notebook import net_html
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
-from layerscope.demo import DEFINITION, WEIGHTS
+from layerscope.demo import DEFINITION, WEIGHTS, images
 from layerscope.pictures import grid
 
 pytest_plugins = ["browsing"]
@@ -480,3 +480,22 @@ def test_hostile_names_make_the_same_page(visit: Visit, tmp_path: Path) -> None:
         "text",
         "title",
     }
+
+
+def test_what_counts_for_a_unit_is_read_off_its_map(visit: Visit, tmp_path: Path) -> None:
+    net, image = ls.open(DEFINITION, WEIGHTS), str(images()["cat"])
+    path = ls.report(net, image, tmp_path / "cat.html", attribute=["gradcam", "gradient"])
+    page = visit(path)
+    true = ls.attribute(net, image).map
+    found = page.locator("#counts canvas").first
+    found.scroll_into_view_if_needed()
+    page.locator("#counts canvas[data-drawn]").first.wait_for()
+    box = found.bounding_box()
+    for y, x in ((0, 161), (120, 40), (226, 226)):
+        place = {"x": (x + 0.5) * box["width"] / 227, "y": (y + 0.5) * box["height"] / 227}
+        found.hover(position=place)
+        match = re.fullmatch(r"map, y (\d+), x (\d+): (\S+) ± (\S+)", readout(found))
+        assert match and (int(match[1]), int(match[2])) == (y, x)
+        assert abs(float(match[3]) - true[y, x]) <= 1.1 * float(match[4])
+    page.locator("header a[href='#counts']").click()
+    assert page.evaluate("document.querySelector('#counts').getBoundingClientRect().top") < 200

@@ -180,3 +180,50 @@ def test_inputs_of_different_batches_are_not_broadcast(tmp_path: Path) -> None:
         " concat_param { axis: 0 } }"
     )
     assert ls.open(path).run({"x": ones[:1], "z": ones[:5]})["y"].shape == (6, 4)
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul", "Max", "PRelu", "Concat", "MatMul", "Gemm"])
+def test_a_transpose_that_the_optimizer_moves(op: str, tmp_path: Path) -> None:
+    """It turns the array of a sum in doing so; the array that is handed over must be that one.
+
+    The two transposes cancel when they meet, which makes moving one past the op worth its while.
+    The middle is square, so that an array the wrong way round fits too.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random, float_ = np.random.default_rng(4), onnx.TensorProto.FLOAT
+    arrays = {"w": (32, 3, 1), "table": (32, 32), "last": (5, 64 if op == "Concat" else 32, 1)}
+    given = {name: random.normal(size=dims).astype(np.float32) for name, dims in arrays.items()}
+    table = "wide" if op == "Concat" else "table"
+    given["wide"] = given["table"][None]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["b"], perm=[0, 2, 1]),
+        helper.make_node("Squeeze", ["b"], ["c"]) if op == "Gemm" else
+        helper.make_node("Identity", ["b"], ["c"]),
+        helper.make_node(op, ["c", table], ["d"], **({"axis": 2} if op == "Concat" else {})),
+        helper.make_node("Reshape", ["d", "dims"], ["e"]),
+        helper.make_node("Transpose", ["d" if op != "Gemm" else "e"], ["f"], perm=[0, 2, 1]),
+        helper.make_node("Conv", ["f", "last"], ["y"]),
+    ]  # fmt: skip
+    given["dims"] = np.int64([1, 32, -1])
+    graph = helper.make_graph(
+        nodes,
+        "moved",
+        [helper.make_tensor_value_info("x", float_, [1, 3, 32])],
+        [helper.make_tensor_value_info("y", float_, None)],
+        [numpy_helper.from_array(array, name) for name, array in given.items()],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+    x = random.normal(size=(1, 3, 32)).astype(np.float32)
+    b = np.einsum("nci,oc->nio", x, given["w"][:, :, 0]).astype(np.float64)
+    t = given["table"]
+    d = {
+        "Add": b + t, "Mul": b * t, "Max": np.maximum(b, t), "PRelu": np.where(b > 0, b, b * t),
+        "Concat": np.concatenate([b, t[None]], 2), "MatMul": b @ t, "Gemm": b @ t,
+    }[op]  # fmt: skip
+    want = np.einsum("nic,oc->noi", d, given["last"][:, :, 0])
+    got = ls.open(tmp_path / "m.onnx").run(x, ["y"])["y"]
+    assert_blob_close(got, want, op, tolerance=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from layerscope import __version__
+from layerscope.cli.attribute import attribute
 from layerscope.cli.compare import compare
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
@@ -39,6 +40,7 @@ layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
 layerscope explain deploy.prototxt weights.caffemodel cat.jpg --unit conv1:12,30,17
 layerscope dream  deploy.prototxt weights.caffemodel --unit conv3:7 -o unit.png
+layerscope attribute deploy.prototxt weights.caffemodel cat.jpg --of prob:top1 -o why.png
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
 layerscope compare deploy.prototxt before.caffemodel after.caffemodel --input cat.jpg
 layerscope diagram deploy.prototxt -o net.svg
@@ -61,6 +63,7 @@ for command in (
     show,
     explain,
     dream,
+    attribute,
     report,
     compare,
     diagram,

@@ -22,6 +22,7 @@ from layerscope.cli.options import (
 from layerscope.cli.outcome import outcome
 from layerscope.errors import UsageError
 from layerscope.files import format_of
+from layerscope.measure.attribution import attributions
 from layerscope.readers import open_net
 from layerscope.readers.weights import WITHOUT_NET
 from layerscope.text import printable
@@ -38,12 +39,29 @@ MISSING = "report needs an image: report NET WEIGHTS IMAGE -o page.html"
     metavar="FILE",
     help="The page to write; IMAGE.html unless given.",
 )
+@click.option(
+    "--attribute",
+    "names",
+    multiple=True,
+    metavar="METHOD",
+    help="Add what counts for a unit: gradcam, integrated ... (see attribute), or all; may be"
+    " given again.",
+)
+@click.option(
+    "--of",
+    default="",
+    metavar="UNIT",
+    help="The unit that --attribute is about: prob:281, conv5:3,6,6; the likeliest class unless"
+    " given.",
+)
 @net_options
 @input_options
 @output_options
 def report(  # noqa: PLR0913 - one argument for each option of the command
     files: tuple[str, ...],
     output: Path | None,
+    names: tuple[str, ...],
+    of: str,
     opening: dict[str, Any],
     inputs: dict[str, str],
     labels: Path | None,
@@ -68,10 +86,18 @@ def report(  # noqa: PLR0913 - one argument for each option of the command
     fed = sources(net, image, inputs, MISSING)
     target = output or Path(Path(image or net_file).name).with_suffix(".html")
     format_of(target, ("html", "htm"))
-    names = find_labels(labels, net_file, net)
+    classes = find_labels(labels, net_file, net)
     blobs = run(net, fed, partly=True)
-    write_report(net, blobs, target, labels=names, progress=Progress("drawing"))
-    written, told = target.stat().st_size, outcome(net, blobs, names)
+    chosen = [part for name in names for part in name.split(",") if part]
+    if of and not chosen:
+        raise UsageError("--of names a unit for --attribute: say which way, as --attribute gradcam")
+    counts = (
+        attributions(net, fed, of, chosen, labels=classes, progress=Progress("attribute"))
+        if chosen
+        else []
+    )
+    write_report(net, blobs, target, labels=classes, attribute=counts, progress=Progress("drawing"))
+    written, told = target.stat().st_size, outcome(net, blobs, classes)
     if as_json:
         answer = {"written": str(target), "bytes": written, **told.as_json()}
         print_json({**answer, "notes": net.notes})

@@ -14,6 +14,10 @@ from layerscope.inputs import METADATA_KEY, Preprocessing
 from layerscope.net import Net, values_read
 
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
+# Arrays of other ops stand in the graph too: where the optimizer moves a Transpose past a sum, it
+# turns the array of the sum, and one that is handed over would come back as it was.
+WEIGHING = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN Gather".split())
+MOST_INLINE = 2**28  # bytes; a model holds less than 2**31
 
 
 def model(net: Net, values: Sequence[str]) -> ModelProto:
@@ -31,10 +35,13 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
             held = f"{value}:float"
             graph.node.append(helper.make_node("Cast", [value], [held], to=TensorProto.FLOAT))
         graph.output.append(helper.make_empty_tensor_value_info(held))
+    apart, read = beside(net), {name for node in net.graph.nodes for name in values_read(node)}
     for name, array in net.graph.tensors.items():
-        if array is not None and _is_inline(array):
+        if array is None or name in apart:
+            continue
+        if name in read or _is_small(array):
             graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-    for name, array in beside(net).items():
+    for name, array in apart.items():
         graph.initializer.append(_declared(name, array, net.graph.types[name]))
     imports = [helper.make_opsetid("", net.graph.opset)]
     imports += [helper.make_opsetid(*each) for each in net.graph.domains.items()]
@@ -46,18 +53,27 @@ def is_held(element: int) -> bool:
     return helper.tensor_dtype_to_np_dtype(element).type.__module__ == "numpy"
 
 
-def _is_inline(array: NDArray[Any]) -> bool:
-    """Whether an array stands in the graph; text and numbers below a byte always do."""
+def _is_small(array: NDArray[Any]) -> bool:
+    """Whether an array stands in the graph anyhow; text and numbers below a byte always do."""
     return array.nbytes <= INLINE_BYTES or array.dtype.kind in "OSU" or "int4" in array.dtype.name
 
 
 def beside(net: Net) -> dict[str, NDArray[Any]]:
-    """The arrays that go beside the graph; the runtime refuses those that no node reads."""
-    read = {name for node in net.graph.nodes for name in values_read(node)}
+    """The arrays that go beside the graph: the weights of products, and what is too large for it.
+
+    The runtime refuses those that no node reads.
+    """
+    weighing: dict[str, bool] = {}
+    for node in net.graph.nodes:
+        for name in values_read(node):
+            weighing[name] = weighing.get(name, True) and node.op_type in WEIGHING
     return {
         name: array
         for name, array in net.graph.tensors.items()
-        if array is not None and not _is_inline(array) and name in read
+        if array is not None
+        and name in weighing
+        and not _is_small(array)
+        and (weighing[name] or array.nbytes > MOST_INLINE)
     }
 
 

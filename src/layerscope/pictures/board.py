@@ -150,10 +150,11 @@ class Board:
         box: tuple[float, float, float],
         rows: Sequence[tuple[str, str, float]],
         highlight: int | None = None,
+        colors: tuple[str, str] = (BLUE, RED),
     ) -> float:
         """Draw (name, numbers, value) as horizontal bars from a line of zero; gives the y below.
 
-        `box` is (x, y, width).
+        `box` is (x, y, width), `colors` those of positive and of negative values.
         """
         x, y, wide = box
         step = 15.0
@@ -172,7 +173,7 @@ class Board:
             zero = x + left + middle + (room / 2 if negative else 0)
             reach = (room / 2 if negative else room) * abs(row[2]) / most
             reach = reach if np.isfinite(reach) else 0.0
-            color = RED if row[2] < 0 else "#3a8f5c" if number == highlight else BLUE
+            color = colors[1] if row[2] < 0 else "#3a8f5c" if number == highlight else colors[0]
             self._bar((zero - reach if row[2] < 0 else zero, top + 2, reach, step - 5), color)
         return y + step * len(rows)
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from layerscope.blobs import Blobs
+from layerscope.measure.attribution import Attribution
 from layerscope.measure.cost import Cost, layer_costs
 from layerscope.measure.distribution import Distribution
 from layerscope.measure.receptive import receptive_fields
 from layerscope.measure.top import Guess, probability_blob, score_blob, top
 from layerscope.net import Layer, Net
+from layerscope.show.attribution_section import ANCHOR, attribution_html
 from layerscope.show.contents import (
     Contents,
     anchor,
@@ -39,11 +41,16 @@ class Document:
         self._contents = Contents(net)
         self._shell = Shell(style() + family_style() + self._contents.style)
         self._sections: list[str] = []
+        self._counts: list[str] = []
         self._places: dict[int, str] = {}  # id of a source to that of its data
 
     def layer(self, index: int, layer: Layer, figures: Mapping[str | int, Figure]) -> None:
         """Add the section of one layer; `figures` are by the name of a top or number of a param."""
         self._sections.append("".join(self._section(index, layer, figures)))
+
+    def counts(self, found: Sequence[Attribution]) -> None:
+        """Add the section on what counts for a unit."""
+        self._counts = list(attribution_html(found, self._figure)) if found else []
 
     def page(self) -> str:
         """The whole page."""
@@ -54,7 +61,9 @@ class Document:
         name, totals = text(net.name), found.totals
         yield f'<header class="top"><h1>{name}</h1><p class="dim">{len(net.layers)} layers,'
         yield f"{totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}</p></header>"
+        yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}"
+        yield f' · <a href="#{ANCHOR}">what counts</a>' if self._counts else ""
+        yield "</p></header>"
         yield '<div class="page">'
         yield from self._contents.html()
         yield "<main>"
@@ -62,6 +71,7 @@ class Document:
         yield from notes_html(net.notes)
         yield '<div class="bar" role="toolbar" aria-label="how pictures are drawn"></div>'
         yield WITHOUT_SCRIPT
+        yield from self._counts
         yield from self._sections
         yield f'<section><h2>Shapes</h2><div class="tables">{activations_html(found, styled=False)}'
         yield f"{params_html(found, styled=False)}</div></section></main></div>"

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.blobs import Blobs
+from layerscope.errors import UsageError
 from layerscope.files import write_file
+from layerscope.measure.attribution import Attribution, attributions
 from layerscope.net import Layer, Net
 from layerscope.show.document import Document
 from layerscope.show.figures import (
@@ -28,17 +30,20 @@ from layerscope.show.figures import (
     share,
 )
 from layerscope.show.sources import Sources
+from layerscope.text import quoted
 
 Progress = Callable[[int, int, str], None]
 
 
-def report(
+def report(  # noqa: PLR0913 - independent choices, all but the first three by name
     net: Net,
     inputs: Any,
     path: str | PathLike[str],
     *,
     labels: Sequence[str] | None = None,
     allow_missing: bool = False,
+    attribute: Sequence[str | Attribution] = (),
+    of: str = "",
     progress: Progress | None = None,
 ) -> Path:
     """Run a net and write every layer onto one page; of what cannot be computed, the reason.
@@ -49,13 +54,17 @@ def report(
         path: the page to write; it is replaced only when the new one is complete.
         labels: the names of the classes.
         allow_missing: run although some layers have no weights.
+        attribute: ways to say what counts for a unit, by name ("gradcam"; docs/attribution.md), or
+            what `layerscope.attribute` gave; they get a section of their own.
+        of: the unit that is meant; the likeliest class when left out.
         progress: called as progress(done, total, layer name).
 
     Returns:
         The path.
 
     Raises:
-        LayerscopeError: what `Net.run` raises; SystemFaultError when the page cannot be written.
+        LayerscopeError: what `Net.run` and `attribute` raise; SystemFaultError when the page
+            cannot be written.
     """
     blobs = inputs
     if not isinstance(inputs, Blobs):
@@ -63,17 +72,51 @@ def report(
 
         blobs = run(net, inputs, allow_missing=allow_missing, partly=True)
     target = Path(path)
-    page = _page(net, blobs, list(labels or []), progress)
+    counts = _counts(net, inputs, attribute, of, labels, allow_missing, progress)
+    page = _page(net, blobs, list(labels or []), counts, progress)
     write_file(target, page.encode("utf-8", "backslashreplace"))
     return target
 
 
-def _page(net: Net, blobs: Blobs, labels: list[str], progress: Progress | None) -> str:
+def _counts(
+    net: Net,
+    inputs: Any,
+    asked: Sequence[str | Attribution],
+    of: str,
+    labels: Sequence[str] | None,
+    allow_missing: bool,
+    progress: Progress | None,
+) -> list[Attribution]:
+    """What counts for a unit: what was given, and what was asked for by name."""
+    if of and not asked:
+        raise UsageError(f"of names unit {quoted(of)}, but no way to say what counts for it")
+    ready = [each for each in asked if isinstance(each, Attribution)]
+    names = [each for each in asked if isinstance(each, str)]
+    if not names:
+        return ready
+    if isinstance(inputs, Blobs):
+        raise UsageError(
+            "attribute by name needs what was fed: give the image, not the blobs of a run, or what"
+            " layerscope.attribute gives"
+        )
+    return ready + attributions(
+        net, inputs, of, names, labels=labels, allow_missing=allow_missing, progress=progress
+    )
+
+
+def _page(
+    net: Net,
+    blobs: Blobs,
+    labels: list[str],
+    counts: Sequence[Attribution],
+    progress: Progress | None,
+) -> str:
     sources = Sources(net, blobs, labels)
     shown = [_sources(net, blobs, layer, sources) for layer in net.layers]
     share(sources.blobs, BLOB_BYTES - LAYER_BYTES * len(net.layers))
     share(sources.params, PARAM_BYTES)
     document = Document(net, blobs, labels)
+    document.counts(counts)
     # zlib and NumPy let go of the interpreter's lock, so two cores pack in half the time.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         found = [{key: pool.submit(figure, s) for key, s in each.items()} for each in shown]

@@ -1,4 +1,4 @@
-"""The conversation with one page over its WebSocket.
+"""The conversation with one page, over its WebSocket or through a notebook.
 
 The page says what it looks at, and sends camera frames; it is sent one message a frame, the next
 one only after it said that the last one is drawn.  So a slow page gets fewer frames, and nothing
@@ -12,7 +12,7 @@ import json
 import struct
 from collections.abc import Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +37,41 @@ _REFUSED, _MALFORMED = 4401, 4400
 _FRAME_HEAD = struct.Struct("<II")
 
 
+class Socket(Protocol):
+    """What a conversation needs of the way to its page; a `WebSocket` is one."""
+
+    async def receive(self) -> Mapping[str, Any]:
+        """The next event: "websocket.receive" with bytes or text, or "websocket.disconnect"."""
+
+    async def send_text(self, data: str) -> None:
+        """An answer."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """A frame."""
+
+
+async def talk(socket: WebSocket, session: Session, worker: Worker, token: str) -> None:
+    """The conversation over a WebSocket, until the page goes; it begins with the token."""
+    await socket.accept()
+    try:
+        async with asyncio.timeout(TOKEN_SECONDS):
+            first = _message(await socket.receive_text())
+        if not same_token(str(first.get("token", "")), token):
+            await socket.close(_REFUSED)
+            return
+        await Live(socket, session, worker).converse()
+    except (TimeoutError, KeyError):
+        await socket.close(_REFUSED)
+    except UsageError:
+        await socket.close(_MALFORMED)
+    except WebSocketDisconnect:
+        pass
+
+
 class Live:
     """One page."""
 
-    def __init__(self, socket: WebSocket, session: Session, worker: Worker) -> None:
+    def __init__(self, socket: Socket, session: Session, worker: Worker) -> None:
         self._socket, self._session, self._worker = socket, session, worker
         self._scope = Scope(session)
         self._look = Look()
@@ -50,25 +81,12 @@ class Live:
         self._changed, self._free = asyncio.Event(), asyncio.Event()
         self._free.set()
 
-    async def talk(self, token: str) -> None:
-        """Until the page goes; its first message has to be the token."""
-        await self._socket.accept()
-        try:
-            async with asyncio.timeout(TOKEN_SECONDS):
-                first = _message(await self._socket.receive_text())
-            if not same_token(str(first.get("token", "")), token):
-                await self._socket.close(_REFUSED)
-                return
-            await self._both()
-        except (TimeoutError, KeyError):
-            await self._socket.close(_REFUSED)
-        except UsageError:
-            await self._socket.close(_MALFORMED)
-        except WebSocketDisconnect:
-            pass
+    async def converse(self) -> None:
+        """Listen and draw at once, until the page goes.
 
-    async def _both(self) -> None:
-        """Listen and draw at once; when the one ends so does the other."""
+        Raises:
+            UsageError: the page said what no page says.
+        """
         drawing = asyncio.create_task(self._draw())
         try:
             await self._listen()

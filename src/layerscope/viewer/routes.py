@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 from layerscope.show import page
 from layerscope.viewer.facts import facts
 from layerscope.viewer.gallery import check_size, uploaded
-from layerscope.viewer.live import Live, fault_line
+from layerscope.viewer.live import fault_line, talk
 from layerscope.viewer.session import Session
 from layerscope.viewer.wire import to_json
 from layerscope.viewer.worker import Worker
@@ -70,7 +70,7 @@ class Routes:
 
     async def live(self, socket: WebSocket) -> None:
         """The conversation with one page."""
-        await Live(socket, self.session, self.worker).talk(self.token)
+        await talk(socket, self.session, self.worker, self.token)
 
 
 async def _body(request: Request) -> bytes:

@@ -135,6 +135,10 @@ class Session:
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
 
+    def rest(self) -> None:
+        """Forget what runs the net, until it is run again: no page looks at it."""
+        self._runtime = None
+
     def blobs(self, fed: Mapping[str, Fed]) -> Blobs:
         """Every blob of a run, for explanations."""
         arrays = self.run(fed, list(self.net.blobs))

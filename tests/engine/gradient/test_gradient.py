@@ -320,8 +320,8 @@ def test_a_blob_whose_size_a_run_tells(tmp_path: Path) -> None:
 
 
 def test_an_op_without_a_rule_names_its_layer() -> None:
-    case = Case("Hardmax", [np.float32([[1, 3, 2]])])
-    with pytest.raises(UnsupportedError, match=r'layer "layer" \(Hardmax\): there is no rule') as e:
+    case = Case("Det", [np.float32([[1, 3], [2, 1]])])
+    with pytest.raises(UnsupportedError, match=r'layer "layer" \(Det\): there is no rule') as e:
         case.net().gradient("y0", "x0", case.feeds())
     assert e.value.exit_code == 4
 
@@ -447,3 +447,49 @@ def test_a_program_gives_forward_values_too(tmp_path: Path) -> None:
     found = program.run({"x": x}, {"y": np.full((2, 3), 2, np.float32)})
     np.testing.assert_allclose(found["y"], np.tanh(x), rtol=1e-5)
     np.testing.assert_allclose(found["x"], 2 - 2 * np.tanh(x) ** 2, rtol=1e-5)
+
+
+def test_weights_that_two_layers_share(tmp_path: Path) -> None:
+    """One array read twice, of an ONNX file: its gradient is the sum of both, by its one name."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random, single = np.random.default_rng(14), onnx.TensorProto.FLOAT
+    w = random.normal(size=(3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+            helper.make_node("MatMul", ["a", "w"], ["y"], name="second"),
+        ],
+        "shared",
+        [helper.make_tensor_value_info("x", single, ["N", 3])],
+        [helper.make_tensor_value_info("y", single, ["N", 3])],
+        [numpy_helper.from_array(w, "w")],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "s.onnx")
+    net = ls.open(tmp_path / "s.onnx")
+    assert [p.shared_with for layer in net.layers for p in layer.params] == ["", "first"]
+    x, seed = random.normal(size=(2, 2, 3)).astype(np.float32)
+    want = x.T @ seed @ w.T + (x @ w).T @ seed
+    assert_blob_close(net.gradient({"y": seed}, "w", x), want, "w", tolerance=1e-6)
+
+
+def test_sizes_that_the_net_computes_from_shapes() -> None:
+    """Where it pads, cuts and resizes to stands in sums over shapes, as exporters write them."""
+    g = GraphBuilder()
+    x = g.input("x", (2, 3, 5, 4))
+    dims = g.op("Shape", x, start=2)  # 5, 4
+    half = g.op("Div", dims, g.constant(np.int64([2])))  # 2, 2
+    none = g.constant(np.int64([0, 0]))
+    frame = g.op("Concat", none, half, none, none, axis=0)
+    framed = g.bounded("Pad", (2, 3, 7, 6), x, frame)
+    cut = g.bounded("Slice", (2, 3, 5, 4), framed, half, g.op("Add", dims, half),
+                    g.constant(np.int64([2, 3])))  # fmt: skip
+    blobs = {n: Blob(n, g.shape(v), v, "l", n) for n, v in (("x", x), ("f", framed), ("y", cut))}
+    layer = Layer("l", "Cut", "", ("x",), ("f", "y"), nodes=range(len(g.nodes)))
+    net = Net("cut", "test", (layer,), blobs, g.finish(), ("y",), Preprocessing())
+    random = np.random.default_rng(15)
+    image, seed = random.normal(size=(2, 2, 3, 5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(net.run(image)["y"], image)
+    np.testing.assert_array_equal(net.gradient({"y": seed}, "x", image), seed)

@@ -446,6 +446,9 @@ class Pooled(nn.Module):
         (nn.AdaptiveAvgPool2d((3, 2)), (6, 8)), (nn.AdaptiveAvgPool2d((1, 4)), (7, 9)),
         (nn.AdaptiveAvgPool1d(4), (7,)), (nn.AdaptiveAvgPool3d(1), (3, 4, 5)),
         (nn.AdaptiveMaxPool2d((3, 2)), (6, 8)), (nn.AdaptiveMaxPool2d(1), (5, 7)),
+        (nn.AvgPool2d((2, 3), 2, (1, 0), divisor_override=5), (6, 8)),
+        (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (6, 8)), (nn.AvgPool3d(2, 1), (3, 4, 5)),
+        (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (5, 7)),
         (nn.GroupNorm(3, 6), (4, 5)), (nn.GroupNorm(2, 6, affine=False), (5,)),
     ],
 )  # fmt: skip

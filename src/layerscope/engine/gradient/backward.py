@@ -57,6 +57,7 @@ def backward(
     targets: Sequence[str],
     wanted: Sequence[str],
     blocked: Collection[tuple[int, str]] = (),
+    mode: str = "",
 ) -> Backward:
     """The graph of the gradients of `targets` with respect to `wanted`.
 
@@ -65,12 +66,14 @@ def backward(
         targets: ONNX values; each gets an input for its seed.
         wanted: ONNX values: inputs, blobs, params.
         blocked: (position of a node, value that it reads) through which no gradient goes.
+        mode: whose rules, where not the derivative's: "guided" or "deconvolution".
 
     Raises:
         UnsupportedError: an op between them has no rule, or the graph is quantized.
     """
     graph = net.graph
     tape = Tape(graph)
+    tape.mode = mode
     nodes = [_node(each, i) for i, each in enumerate(graph.nodes)]
     between = _reached(net, nodes, wanted, _before(graph, targets), tape, blocked)
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
@@ -81,7 +84,7 @@ def backward(
     for i in sorted(between.nodes, reverse=True):
         node = replace(nodes[i], wanted=between.inputs(nodes[i]))
         tape.prefix = names[i]
-        dys = [_summed(tape, value, parts, order) for value in node.outputs]
+        dys = [tape.total(value, parts, order) for value in node.outputs]
         if not any(dys):
             continue
         if node.marker.startswith((_AT, _SQUARE)):
@@ -91,7 +94,7 @@ def backward(
         for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
-    gradients = {value: _summed(tape, value, parts, order) for value in wanted}
+    gradients = {value: tape.total(value, parts, order) for value in wanted}
     return Backward(replace(net, graph=_joined(graph, tape, seeds, order)), seeds, gradients, order)
 
 
@@ -174,17 +177,6 @@ def _reached(
     return _Between(found, values, blocked)
 
 
-def _summed(tape: Tape, value: str, parts: dict[str, list[str]], order: dict[str, str]) -> str:
-    """The gradient of a value, once all that read it have given theirs; "" where none did."""
-    if value in order:
-        return order[value]
-    given = parts.get(value, [])
-    if not given:
-        return ""
-    order[value] = given[0] if len(given) == 1 else tape.op("Sum", *given)
-    return order[value]
-
-
 def _by_memory(
     tape: Tape, node: Node, dy: str, net: Net, left: dict[str, dict[str, str]]
 ) -> dict[int, str]:
@@ -216,7 +208,7 @@ def _by_memory(
 def _derived(tape: Tape, node: Node, dys: Sequence[str]) -> dict[int, str]:
     if node.marker == "gradient: passes":
         return {0: tape.unbroadcast(dys[0], node.x, tape.shape(node.y))}
-    found = rules().get(node.op)
+    found = rules(tape.mode).get(node.op)
     where = f"layer {quoted(tape.prefix)} ({node.op})"
     if found is None:
         raise UnsupportedError(
@@ -278,6 +270,23 @@ def _kept(graph: Graph, values: Iterable[str], given: frozenset[str]) -> Graph:
     tensors = {name: array for name, array in graph.tensors.items() if name in needed}
     inputs = tuple(n for n in dict.fromkeys((*graph.inputs, *sorted(given))) if n in needed)
     return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
+
+
+def upstream(net: Net, target: str) -> set[str]:
+    """The values that a value is computed by, and itself; inputs and params are left out."""
+    nodes = (net.graph.nodes[i] for i in _before(net.graph, [target]))
+    return {name for node in nodes for name in node.output if name}
+
+
+def between(net: Net, target: str, wanted: str) -> list[onnx.NodeProto]:
+    """The nodes through which a value is computed from another, in order."""
+    touched, found = {wanted}, []
+    for i in sorted(_before(net.graph, [target])):
+        node = net.graph.nodes[i]
+        if not touched.isdisjoint(values_read(node)):
+            touched.update(node.output)
+            found.append(node)
+    return found
 
 
 def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:

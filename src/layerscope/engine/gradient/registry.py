@@ -9,6 +9,9 @@ what it reads.  From the entry come dispatch, the message about an op without a 
 
 Ops whose result is a whole number, a truth value or a shape, or changes in steps only, stand in
 `STOPS`: their gradient is zero wherever it exists.
+
+A way of going back that is not the derivative (guided backpropagation) has rules of its own for a
+few ops, `@rule("Relu", mode="guided")`, and those here for all others.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ STOPS = frozenset(
     """
     ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor And Or Xor Not
     Equal Greater GreaterOrEqual Less LessOrEqual IsInf IsNaN
-    Ceil Floor Round Sign Shape Size NonZero NonMaxSuppression OneHot
+    Ceil Floor Hardmax Round Sign Shape Size NonZero NonMaxSuppression OneHot
     ConstantOfShape EyeLike RandomUniform RandomNormal RandomUniformLike RandomNormalLike
     Bernoulli Multinomial Range Constant
     """.split()
@@ -102,26 +105,33 @@ class Rule:
         return (self.derive.__doc__ or "").strip().splitlines()[0]
 
 
-_rules: dict[str, Rule] = {}
+_rules: dict[str, dict[str, Rule]] = {"": {}}
 
 
-def rule(*ops: str) -> Callable[[Derive], Derive]:
-    """Register the function that derives some ops."""
+def rule(*ops: str, mode: str = "") -> Callable[[Derive], Derive]:
+    """Register the function that derives some ops; `mode` names what is not the derivative."""
 
     def register(function: Derive) -> Derive:
+        entries = _rules.setdefault(mode, {})
         for op in ops:
-            if op in _rules:
+            if op in entries:
                 raise AssertionError(f"op {op} has two rules")
-            _rules[op] = Rule(op, function)
+            entries[op] = Rule(op, function)
         return function
 
     return register
 
 
 @cache
-def rules() -> dict[str, Rule]:
-    """All rules by op."""
+def rules(mode: str = "") -> dict[str, Rule]:
+    """All rules by op; those of a mode in the place of the derivative's."""
     package = importlib.import_module("layerscope.engine.gradient.rules")
     for part in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{part.name}")
-    return dict(sorted(_rules.items()))
+    return dict(sorted({**_rules[""], **_rules[mode]}.items()))
+
+
+def replaced(mode: str) -> frozenset[str]:
+    """The ops that a mode has rules of its own for."""
+    rules()
+    return frozenset(_rules[mode])

@@ -34,12 +34,13 @@ class Program:
         given: forward values that are fed and not computed again; see `pruned`.
         also: forward values that `run` gives beside the gradients.
         spins: see `Session`.
+        mode: whose rules, where not the derivative's; see `backward`.
 
     Attributes:
         fed: the inputs and given values that `run` must be given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first three by name
         self,
         net: Net,
         targets: Sequence[str],
@@ -49,8 +50,9 @@ class Program:
         given: Collection[str] = (),
         also: Sequence[str] = (),
         spins: bool = True,
+        mode: str = "",
     ) -> None:
-        self.found: Backward = backward(net, targets, wanted, blocked)
+        self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
         self._also = list(dict.fromkeys(also))
@@ -107,15 +109,15 @@ def gradient(
     feeds = {name: each.array for name, each in fed.items()}
     values = {name: fitting.blobs[key].value for name, key in blobs.items()} | params
     for key in (*targets, *blobs.values()):
-        _check_float(fitting, key)
+        check_float(fitting, key)
     seeds = _seeds(net, fitting, of, targets, inputs, allow_missing)
     program = _program(fitting, tuple(seeds), tuple(dict.fromkeys(values.values())))
     found = program.run(feeds, seeds)
     for name, value in values.items():
         if value not in found:
-            raise _independent(fitting, targets, name, value)
+            raise independent(fitting, targets, name, value)
         if np.isnan(found[value]).any():
-            raise _not_a_number(program, feeds, seeds, name)
+            raise not_a_number(program, feeds, seeds, name)
     arrays = {name: found[value] for name, value in values.items()}
     return arrays[names[0]] if isinstance(wrt, str) else arrays
 
@@ -139,7 +141,8 @@ def _sorted_out(net: Net, names: Sequence[str]) -> tuple[dict[str, str], dict[st
     blobs, found = {}, {}
     for name in names:
         if name in params and name not in net.blobs:
-            value = params[name].shared_with or name
+            # A param that is shared may have its own name there, or only that of its owner.
+            value = name if name in net.graph.tensors else params[name].shared_with
             if value not in net.graph.tensors or not _read(net, value):
                 raise UnsupportedError(
                     f"param {quoted(name)}: its numbers are worked into others before the net"
@@ -163,13 +166,13 @@ def _read(net: Net, value: str) -> bool:
 def _targets(net: Net, of: str | Mapping[str, Any]) -> list[str]:
     """The keys of the blobs whose units or seeds are meant."""
     if isinstance(of, str):
-        return [_unit_blob(net, of)]
+        return [unit_blob(net, of)]
     if not of:
         raise UsageError("of is empty; give a unit, or blobs with their seeds")
     return wanted_blobs(net, list(of))
 
 
-def _unit_blob(net: Net, words: str) -> str:
+def unit_blob(net: Net, words: str) -> str:
     """The key of the blob that a unit is of; a blob's name may have a colon itself."""
     name = words
     if words not in net.blobs and ":" in words:
@@ -227,7 +230,12 @@ def _unit_seed(
     return seed
 
 
-def _check_float(net: Net, key: str) -> None:
+def check_float(net: Net, key: str) -> None:
+    """Refuse a blob of whole numbers.
+
+    Raises:
+        UnsupportedError: it is one.
+    """
     value = net.blobs[key].value
     if net.graph.types.get(value, 1) not in FLOATS:
         raise UnsupportedError(
@@ -236,7 +244,7 @@ def _check_float(net: Net, key: str) -> None:
         )
 
 
-def _independent(net: Net, targets: Sequence[str], name: str, value: str) -> UsageError:
+def independent(net: Net, targets: Sequence[str], name: str, value: str) -> UsageError:
     """The error about a gradient that is zero because nothing is computed from the value."""
     many = len(targets) > 1
     words = ", ".join(quoted(key) for key in targets[:3])
@@ -253,9 +261,10 @@ def _independent(net: Net, targets: Sequence[str], name: str, value: str) -> Usa
     )
 
 
-def _not_a_number(
+def not_a_number(
     program: Program, feeds: Mapping[str, Array], seeds: Mapping[str, Array], name: str
 ) -> UnsupportedError:
+    """The error about a gradient that is NaN, with the layer that gives it."""
     layer = program.nan_at(feeds, seeds)
     where = f"; the first, walking back, is what layer {quoted(layer)} gives" if layer else ""
     return UnsupportedError(

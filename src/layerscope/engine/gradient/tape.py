@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from layerscope.engine.gradient.folding import fixed_values
 from layerscope.engine.gradient.registry import Node
 from layerscope.net import Graph
 
@@ -49,6 +50,7 @@ class Tape:
         nodes: what was added, in an order in which it can run.
         tensors: the arrays that were added.
         prefix: begins the names of new nodes.
+        mode: whose rules are followed; "" for the derivative's.
         replaced: position to forward node, where one has to give more than it did.
     """
 
@@ -57,9 +59,11 @@ class Tape:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: dict[str, NDArray[Any]] = {}
         self.prefix = ""
+        self.mode = ""
         self.replaced: dict[int, onnx.NodeProto] = {}
         self._names = 0
         self._copies: dict[str, str] = {}
+        self._known: dict[str, tuple[tuple[int, ...], int]] = {}
         self._small: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._held = {
             node.output[0]: numpy_helper.to_array(attribute.t)
@@ -69,11 +73,16 @@ class Tape:
             if attribute.name == "value"
         }
         self._open = sized_by_run(graph)
+        self._made: dict[str, NDArray[Any]] | None = None
 
     # --- what is known of the forward graph ---
 
     def shape(self, value: str) -> tuple[int, ...]:
-        """The shape of a forward value."""
+        """The shape of a forward value, or of one that `know` was told of."""
+        if value in self._known:
+            return self._known[value][0]
+        if value in self.tensors:
+            return self.tensors[value].shape
         return self.graph.shapes[self._copies.get(value, value)]
 
     def rank(self, value: str) -> int:
@@ -85,13 +94,26 @@ class Tape:
         return self.type(value) in FLOATS
 
     def type(self, value: str) -> int:
-        """The ONNX element type of a forward value."""
+        """The ONNX element type of a forward value, or of one that `know` was told of."""
+        if value in self._known:
+            return self._known[value][1]
+        if value in self.tensors:
+            return helper.np_dtype_to_tensor_dtype(self.tensors[value].dtype)
         return self.graph.types.get(self._copies.get(value, value), onnx.TensorProto.FLOAT)
 
     def array(self, value: str) -> NDArray[Any] | None:
         """The numbers of a value that is fixed, or None."""
-        found = self.graph.tensors.get(value)
-        return self._held.get(value) if found is None else found
+        found = self.graph.tensors.get(value, self.tensors.get(value))
+        found = self._held.get(value) if found is None else found
+        if found is not None:
+            return found
+        if self._made is None:
+            self._made = fixed_values(self.graph, self._held, self._open)
+        return self._made.get(value)
+
+    def know(self, value: str, dims: tuple[int, ...], element: int) -> None:
+        """Note the shape and type of a value that is computed again, so that rules can read it."""
+        self._known[value] = (dims, element)
 
     def ints(self, value: str) -> list[int] | None:
         """The whole numbers of a value that is fixed, or None."""
@@ -108,6 +130,10 @@ class Tape:
             array = array.astype(helper.tensor_dtype_to_np_dtype(element))
         elif array.dtype.kind in "iu":
             array = array.astype(np.int64)
+        return self.fixed(array)
+
+    def fixed(self, array: NDArray[Any]) -> str:
+        """A fixed array in the type that it has."""
         array = np.ascontiguousarray(array).reshape(array.shape)
         key = (array.dtype.str, array.shape, array.tobytes() if array.size <= 64 else b"")
         if array.size <= 64 and key in self._small:
@@ -172,6 +198,20 @@ class Tape:
         for among, i in names:
             among[i] = changed.get(among[i], among[i])
         self.nodes.append(node)
+
+    def total(self, value: str, parts: dict[str, list[str]], order: dict[str, str]) -> str:
+        """The gradient of a value, once all that read it have given theirs; "" where none did.
+
+        `parts` is value to what each of its readers gave; `order` takes value to gradient, in the
+        order in which they are added up.
+        """
+        if value in order:
+            return order[value]
+        given = parts.get(value, [])
+        if not given:
+            return ""
+        order[value] = given[0] if len(given) == 1 else self.op("Sum", *given)
+        return order[value]
 
     def add(self, a: str, b: str) -> str:
         """The sum."""

@@ -13,6 +13,7 @@ from layerscope.errors import UsageError
 from layerscope.measure.explain import (  # the rules enter themselves
     elementwise,
     moves,
+    norms,
     products,
     reductions,
     resampling,
@@ -25,7 +26,7 @@ from layerscope.net import Layer, Net
 from layerscope.text import printable, quoted
 from layerscope.units import Unit, parse_unit
 
-RULES = (elementwise, moves, products, reductions, resampling, windows)
+RULES = (elementwise, moves, norms, products, reductions, resampling, windows)
 MOST_STEPS = 64
 CONSTANT = "constant"
 SMALLEST = float(np.finfo(np.float32).tiny)  # below it float32 has no full digits

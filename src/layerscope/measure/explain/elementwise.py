@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -71,6 +72,36 @@ _OF_ONE: dict[str, _Function] = {
         "{x} * tanh(log(1 + exp({x})))", lambda x: x * np.tanh(_softplus(x))
     ),
     "Tanh": _Function("tanh({x})", np.tanh),
+    **{name.title(): _Function(f"{words}({{x}})", function) for name, words, function in (
+        ("sin", "sin", np.sin), ("cos", "cos", np.cos), ("tan", "tan", np.tan),
+        ("asin", "arcsin", np.arcsin), ("acos", "arccos", np.arccos),
+        ("atan", "arctan", np.arctan), ("sinh", "sinh", np.sinh), ("cosh", "cosh", np.cosh),
+        ("asinh", "arsinh", np.arcsinh), ("acosh", "arcosh", np.arccosh),
+        ("atanh", "artanh", np.arctanh), ("erf", "erf", np.vectorize(math.erf, otypes="d")),
+    )},
+    "Celu": _Function(
+        "max(0, {x}) + min(0, {alpha} * (exp({x} / {alpha}) - 1))",
+        lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)),
+        {"alpha": 1.0},
+    ),
+    "Selu": _Function(
+        "{gamma} * ({x} if it is above 0, else {alpha} * (exp({x}) - 1))",
+        lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+        {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+    ),
+    "ThresholdedRelu": _Function(
+        "{x} if it is above {alpha}, else 0",
+        lambda x, alpha: np.where(x > alpha, x, 0), {"alpha": 1.0},
+    ),
+    "Softsign": _Function("{x} / (1 + |{x}|)", lambda x: x / (1 + np.abs(x))),
+    "Swish": _Function(
+        "{x} / (1 + exp(-{alpha} * {x}))", lambda x, alpha: x * _sigmoid(alpha * x), {"alpha": 1.0}
+    ),
+    "Shrink": _Function(
+        "{x} + {bias} below -{lambd}, {x} - {bias} above {lambd}, 0 between",
+        lambda x, bias, lambd: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)),
+        {"bias": 0.0, "lambd": 0.5},
+    ),
     "Softplus": _Function("log(1 + exp({x}))", _softplus),
     "Abs": _Function("|{x}|", np.abs),
     "Neg": _Function("-({x})", np.negative),
@@ -128,10 +159,28 @@ def of_one(node: Node, where: Places) -> Reading:
     constants = {k: float(node.attribute(k, v)) for k, v in function.attributes.items()}
     result = np.asarray(function.compute(x.values, **constants), np.float64)
     size = None
-    if node.proto.op_type == "Elu":  # near zero two numbers near one are taken from each other
+    if node.proto.op_type in (
+        "Elu",
+        "Celu",
+        "Selu",
+    ):  # near zero two numbers near one are taken from each other
         ones = np.abs(constants["alpha"]) * (1 + np.exp(np.minimum(x.values, 0)))
         size = np.where(x.values > 0, np.abs(x.values), ones)
     return Reading(result, "function", function.formula, (x,), constants, size)
+
+
+@rule("Gelu")
+def gelu(node: Node, where: Places) -> Reading:
+    """X by the share of the normal distribution that lies below it, or by its tanh form."""
+    x = _operand(node, 0, where, "x")
+    if node.attribute("approximate", b"none") == b"tanh":
+        inner = math.sqrt(2 / math.pi) * (x.values + 0.044715 * x.values**3)
+        formula = "{x} / 2 * (1 + tanh({inner}))"
+        result = x.values / 2 * (1 + np.tanh(inner))
+        return Reading(result, "function", formula, (x,), {"inner": inner}, np.abs(x.values))
+    share = (1 + np.vectorize(math.erf, otypes="d")(x.values / math.sqrt(2))) / 2
+    formula = "{x} * {share}, the part of the normal distribution below it"
+    return Reading(x.values * share, "function", formula, (x,), {"share": share}, np.abs(x.values))
 
 
 @rule(*_OF_TWO)
@@ -203,11 +252,12 @@ def clip(node: Node, where: Places) -> Reading:
     return Reading(result, "function", formula, (x,), {"least": least, "most": most})
 
 
-@rule("Cast")
+@rule("Cast", "CastLike")
 def cast(node: Node, where: Places) -> Reading:
     """The same number in another type: whole numbers lose what is behind the point."""
     x = _operand(node, 0, where, "x")
-    to = int(node.attribute("to", TensorProto.FLOAT))
+    like = node.proto.op_type == "CastLike"
+    to = node.values.element(node.inputs[1]) if like else node.attribute("to", TensorProto.FLOAT)
     if to in _FLOATING:
         return Reading(x.values, "copy", "{x}", (x,))
     if to == TensorProto.BOOL:

@@ -138,8 +138,8 @@ def padded(node: Node, where: Places) -> Reading:
     if mode == b"reflect":
         index = [_mirrored(at, size) for at, size in zip(index, dims, strict=True)]
         return copied(node, 0, tuple(index))
-    if mode != b"constant":
-        raise NoArithmeticError(f"Pad, {mode.decode()}")
+    if mode == b"wrap":
+        return copied(node, 0, tuple(at % size for at, size in zip(index, dims, strict=True)))
     fill = float(node.whole(2).reshape(-1)[0]) if node.has(2) else 0.0
     safe = tuple(np.clip(at, 0, size - 1) for at, size in zip(index, dims, strict=True))
     values = np.where(inside, node.at(0, safe), fill)
@@ -155,6 +155,18 @@ def _mirrored(at: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     period = 2 * size - 2
     folded = np.abs(at) % period
     return np.asarray(np.minimum(folded, period - folded))
+
+
+@rule("Trilu")
+def triangle(node: Node, where: Places) -> Reading:
+    """The input on one side of a diagonal, 0 on the other."""
+    shift = node.integers(1)[0] if node.has(1) else 0
+    *_, row, at = where
+    kept = at - row >= shift if node.attribute("upper", 1) else at - row <= shift
+    values = np.where(kept, node.at(0, where), 0.0)
+    if not kept[0]:
+        return Reading(values, "copy", "0, on the other side of the diagonal", ())
+    return Reading(values, "copy", TAKEN, (Terms(node.inputs[0], where, values),))
 
 
 @rule("DepthToSpace", "SpaceToDepth")

@@ -30,11 +30,49 @@ def _one_axis(step: Step) -> Rule | None:
     return along(step, {axis: every(step.dims[0][axis])}) if step.alive == [0] else None
 
 
-@rule("LayerNormalization")
+@rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 def _last_axes(step: Step) -> Rule | None:
     dims = step.dims[0]
     axes = range(step.axis(-1), len(dims))
     return along(step, {i: every(dims[i]) for i in axes}) if step.alive == [0] else None
+
+
+@rule("GroupNormalization")
+def _group(step: Step) -> Rule | None:
+    dims = step.dims[0]
+    wide = dims[1] // max(1, int(step.get("num_groups", 1)))
+
+    def channels(places: Places) -> Places:
+        return (
+            range(places[0] // wide * wide, (places[-1] // wide + 1) * wide) if places else places
+        )
+
+    space = {i: every(dims[i]) for i in range(2, len(dims))}
+    return along(step, {1: channels, **space}) if step.alive == [0] else None
+
+
+@rule("LSTM", "GRU", "RNN")
+def _steps(step: Step) -> Rule | None:
+    """Each step reads what came before it and, in the other direction, what comes behind it."""
+    steps, _, inputs = step.dims[0]
+    way = step.get("direction", "forward")
+    way = way.decode() if isinstance(way, bytes) else way
+    if step.alive != [0] or step.get("layout", 0):
+        return None
+
+    def read(box: Box, clip: bool, output: int = 0) -> Found:
+        if not all(box):
+            return ()
+        if output:  # the last state, (D, N, H), has read all steps
+            return ((0, (range(steps), box[1], range(inputs)), True),)
+        time, directions, n = box[:3]  # (T, D, N, H)
+        ways = [way == "reverse" or d == 1 for d in (directions[0], directions[-1])]
+        first = time[0] if all(ways) else 0
+        last = steps - 1 if any(ways) else time[-1]
+        time = range(first, last + 1)
+        return ((0, (time, n, range(inputs)), True),)
+
+    return read
 
 
 @rule("MeanVarianceNormalization")

@@ -22,6 +22,8 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         aten.adaptive_avg_pool2d.default: _adaptive_average,
         aten.adaptive_avg_pool3d.default: _adaptive_average,
         aten.adaptive_max_pool2d.default: _adaptive_maximum,
+        aten.avg_pool2d.default: _average_pool,
+        aten.avg_pool3d.default: _average_pool,
         aten.group_norm.default: _group_norm,
     }
 
@@ -47,6 +49,40 @@ def _adaptive_average(self, output_size: Sequence[int]):  # type: ignore[no-unty
         across = op.MatMul(self, _constant(_windows(sizes[1], output_size[1]).T, self))
         return op.MatMul(_constant(_windows(sizes[0], output_size[0]), self), across)
     raise NotImplementedError(f"adaptive pooling of {sizes} to {list(output_size)}")
+
+
+def _average_pool(  # type: ignore[no-untyped-def]
+    self,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] | int = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+):
+    """The mean of windows, or their sum by a stated number, which the exporter would leave out."""
+    from onnxscript import opset18 as op
+
+    axes = len(self.shape) - 2
+    windows, strides, pads = (
+        _each(number, axes) for number in (kernel_size, stride or kernel_size, padding)
+    )
+    if divisor_override is not None and ceil_mode:
+        raise NotImplementedError("average pooling with divisor_override and ceil_mode")
+    found = op.AveragePool(
+        self, kernel_shape=windows, strides=strides, pads=[*pads, *pads], ceil_mode=int(ceil_mode),
+        count_include_pad=int(count_include_pad or divisor_override is not None),
+    )  # fmt: skip
+    if divisor_override is None:
+        return found
+    share = np.asarray(np.prod(windows) / divisor_override)
+    return op.Mul(found, _constant(share, self))
+
+
+def _each(number: Sequence[int] | int, axes: int) -> list[int]:
+    """A number for each axis, where one may stand for all."""
+    numbers = [number] if isinstance(number, int) else [int(each) for each in number]
+    return numbers * axes if len(numbers) == 1 else numbers
 
 
 def _adaptive_maximum(self, output_size: Sequence[int]):  # type: ignore[no-untyped-def]

@@ -241,6 +241,7 @@ export function tileWords(meta, tile) {
   tile += meta.first ?? 0;
   if (meta.unit === "slice") return `channel ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
   if (meta.unit === "kernel") return `filter ${Math.floor(tile / meta.depth)}, kernel ${tile % meta.depth}`;
+  if (meta.unit === "map") return "map"; // there is one alone
   return `${meta.unit} ${tile}`;
 }
 

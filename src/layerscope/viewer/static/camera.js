@@ -30,6 +30,7 @@ export class Camera {
   /** @returns {Promise<string>} what went wrong; "" when the camera is on */
   async start() {
     if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
+    if (isRefused()) return "No camera: the notebook around this page does not permit it.";
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } }, audio: false });
     } catch (error) {
@@ -110,4 +111,10 @@ export class Camera {
     const { times } = this;
     return times.length > 1 ? (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]) : 0;
   }
+}
+
+/** @returns {boolean} whether what is around this page keeps the camera from it; not every browser says */
+function isRefused() {
+  const { featurePolicy } = /** @type {{featurePolicy?: {allowsFeature(name: string): boolean}}} */ (/** @type {unknown} */ (document));
+  return featurePolicy !== undefined && !featurePolicy.allowsFeature("camera");
 }

@@ -1,35 +1,36 @@
-// The way to the server: the token, the WebSocket, questions and their answers.
+// The talk with who answers: looks, frames, questions and their answers; the way they take is given.
 
 import { Frame } from "./frames.js";
 
 /** @typedef {{image: string, thumbs: string[], blob: string, first: number, tile: number}} Look */
 /** @typedef {Record<string, any>} Answer */
 
-const KEPT = "layerscope token";
-const REFUSED = 4401;
+/**
+ * What a way tells.
+ * @typedef {object} Ends
+ * @property {() => void} opened what is said now arrives
+ * @property {(data: string | ArrayBuffer) => void} heard
+ * @property {() => void} closed nothing more comes of what was asked
+ * @property {(words: string) => void} state how the way is; "" when it is well
+ */
 
 /**
- * The token of the link, which leaves the address at once; or that of the last visit.
- * @returns {string}
+ * The way to who answers: http.js in a browser's tab, port.js in a notebook.
+ * @typedef {object} Way
+ * @property {(ends: Ends) => void} listen
+ * @property {() => void} open
+ * @property {(path: string) => Promise<any>} get
+ * @property {(file: Blob) => Promise<Answer>} upload
+ * @property {(message: object | ArrayBuffer) => void} send
+ * @property {boolean} isOpen
+ * @property {number} queued bytes that have not left yet
  */
-export function takeToken() {
-  const words = new URLSearchParams(location.hash.slice(1));
-  const given = words.get("token");
-  if (given) {
-    localStorage.setItem(KEPT, given);
-    words.delete("token");
-    history.replaceState(null, "", words.size ? `#${words}` : location.pathname);
-  }
-  return given ?? localStorage.getItem(KEPT) ?? "";
-}
 
-/** The connection; it comes back by itself. */
+/** The talk; after a break it goes on by itself. */
 export class Link {
-  /** @param {string} token */
-  constructor(token) {
-    this.token = token;
-    /** @type {WebSocket | null} */
-    this.socket = null;
+  /** @param {Way} way */
+  constructor(way) {
+    this.way = way;
     /** @type {Map<number, (answer: Answer) => void>} */
     this.waiting = new Map();
     this.asked = 0;
@@ -42,46 +43,44 @@ export class Link {
     this.onframe = () => {};
     /** @type {(words: string) => void} */
     this.onstate = () => {};
+    /** @type {() => void} */
+    this.onbreak = () => {};
+    way.listen({
+      opened: () => this.opened(),
+      heard: (data) => this.hear(data),
+      closed: () => this.closed(),
+      state: (words) => this.onstate(words),
+    });
   }
 
   /** @param {string} path @returns {Promise<any>} */
-  async get(path) {
-    const found = await fetch(path, { headers: { "x-layerscope-token": this.token } });
-    if (found.status === 403) throw new Error("This page needs its link: open the one that layerscope printed.");
-    return found.json();
+  get(path) {
+    return this.way.get(path);
   }
 
   /** @param {Blob} file @returns {Promise<Answer>} */
-  async upload(file) {
-    try {
-      const found = await fetch("/api/images", { method: "POST", body: file, headers: { "x-layerscope-token": this.token } });
-      return await found.json();
-    } catch {
-      return { fault: "the upload broke off" };
-    }
+  upload(file) {
+    return this.way.upload(file);
   }
 
   open() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
-    socket.binaryType = "arraybuffer";
-    this.socket = socket;
-    socket.addEventListener("open", () => {
-      socket.send(JSON.stringify({ token: this.token }));
-      this.broken = false;
-      this.onstate("");
-      if (this.look) this.send({ look: this.look });
-      for (const message of this.early.splice(0)) this.send(message);
-    });
-    socket.addEventListener("message", ({ data }) => this.hear(data));
-    socket.addEventListener("close", ({ code }) => {
-      this.broken = true;
-      for (const answer of this.waiting.values()) answer({ fault: "the connection broke off" });
-      this.waiting.clear();
-      this.early.length = 0;
-      if (code === REFUSED) return this.onstate("This page needs its link: open the one that layerscope printed.");
-      this.onstate("layerscope does not answer; trying again");
-      setTimeout(() => this.open(), 1500);
-    });
+    this.way.open();
+  }
+
+  opened() {
+    this.broken = false;
+    this.onbreak();
+    this.onstate("");
+    if (this.look) this.send({ look: this.look });
+    for (const message of this.early.splice(0)) this.send(message);
+  }
+
+  closed() {
+    this.broken = true;
+    this.onbreak();
+    for (const answer of this.waiting.values()) answer({ fault: "the connection broke off" });
+    this.waiting.clear();
+    this.early.length = 0;
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -98,13 +97,16 @@ export class Link {
     this.onframe(new Frame(data));
   }
 
-  get isOpen() {
-    return this.socket?.readyState === WebSocket.OPEN;
-  }
-
   /** @param {object} message */
   send(message) {
-    if (this.isOpen) this.socket?.send(JSON.stringify(message));
+    if (this.way.isOpen) this.way.send(message);
+  }
+
+  /** @param {ArrayBuffer} frame of the camera @returns {boolean} whether it was sent */
+  sendFrame(frame) {
+    if (!this.way.isOpen || this.way.queued > 2 * frame.byteLength || document.hidden) return false;
+    this.way.send(frame);
+    return true;
   }
 
   /** @param {Look} look what is on the screen now */
@@ -119,7 +121,7 @@ export class Link {
     if (this.broken) return Promise.resolve({ fault: "layerscope does not answer" });
     const id = ++this.asked;
     const message = { id, ...question };
-    if (this.isOpen) this.send(message);
+    if (this.way.isOpen) this.send(message);
     else this.early.push(message);
     return new Promise((resolve) => this.waiting.set(id, resolve));
   }

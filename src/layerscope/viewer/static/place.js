@@ -1,4 +1,4 @@
-// Where the viewer is: what a link holds.  Every change goes into the address, so a view is a link.
+// Where the viewer is, as words: what a link holds.
 
 /**
  * @typedef {object} Place
@@ -24,9 +24,9 @@ const START = {
   sort: "index", low: null, high: null, zoom: 1, layers: "list",
 };
 
-/** @returns {Place} what the address says */
-export function readPlace() {
-  const words = new URLSearchParams(location.hash.slice(1));
+/** @param {string} kept @returns {Place} what those words say */
+export function readPlace(kept) {
+  const words = new URLSearchParams(kept);
   /** @type {Record<string, unknown>} */
   const found = { ...START };
   for (const [name, value] of words) {
@@ -38,14 +38,20 @@ export function readPlace() {
   return /** @type {Place} */ (found);
 }
 
-/** @param {Place} place @param {boolean} step whether the back button should come back to the last one */
-export function writePlace(place, step) {
+/** @param {Place} place @returns {string} what differs from the beginning */
+export function writePlace(place) {
   const words = new URLSearchParams();
   for (const [name, value] of Object.entries(place)) {
     if (value !== START[/** @type {keyof Place} */ (name)] && value !== null) words.set(name, String(value));
   }
-  const address = `#${words}`;
-  if (address === location.hash || (address === "#" && !location.hash)) return;
-  if (step) history.pushState(null, "", address);
-  else history.replaceState(null, "", address);
+  return words.toString();
 }
+
+/**
+ * Where the words of a place are kept.
+ * @typedef {object} Keeper
+ * @property {() => string} read
+ * @property {(words: string, step: boolean) => void} write `step`: one may go back to the last ones
+ * @property {() => void} back
+ * @property {(moved: () => void) => void} listen
+ */

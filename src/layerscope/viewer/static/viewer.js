@@ -7,7 +7,6 @@ import { findBlob, lastWrite } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
-import { Link, takeToken } from "./link.js";
 import { List, showList } from "./list.js";
 import { readPlace, writePlace } from "./place.js";
 import { Range } from "./range.js";
@@ -22,6 +21,8 @@ import { CONTROLS, Settings } from "../page/settings.js";
 /** @typedef {import("./facts.js").Item} Item */
 /** @typedef {import("./facts.js").Write} Write */
 /** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./link.js").Link} Link */
+/** @typedef {import("./place.js").Keeper} Keeper */
 /** @typedef {import("./place.js").Place} Place */
 /** @typedef {import("../page/settings.js").Choice} Choice */
 
@@ -30,11 +31,12 @@ const NOISE = "noise";
 const WHY_AFTER = 150; // milliseconds that a unit has to stay selected before it is explained
 
 class Viewer {
-  /** @param {Facts} facts @param {Link} link */
-  constructor(facts, link) {
+  /** @param {Facts} facts @param {Link} link @param {Keeper} keeper */
+  constructor(facts, link, keeper) {
     this.facts = facts;
     this.link = link;
-    this.place = readPlace();
+    this.keeper = keeper;
+    this.place = readPlace(keeper.read());
     const palettes = { gray: bytesOf(facts.palettes.gray), heat: bytesOf(facts.palettes.heat), diverging: bytesOf(facts.palettes.diverging) };
     const scales = /** @type {[string, string][]} */ ([...CONTROLS.scale[1], ["fixed", "fixed range"]]);
     this.settings = new Settings({ ...CONTROLS, scale: [CONTROLS.scale[0], scales] });
@@ -50,7 +52,7 @@ class Viewer {
     });
     this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
     this.why = new Why((unit) => this.goUnit(unit));
-    this.camera = facts.size ? new Camera(facts.size, (frame) => this.sendFrame(frame)) : null;
+    this.camera = facts.size ? new Camera(facts.size, (frame) => link.sendFrame(frame)) : null;
     this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
     this.frame = 0;
     this.shownParam = this.explained = "";
@@ -68,10 +70,8 @@ class Viewer {
 
   async start() {
     this.link.onframe = (frame) => this.draw(frame);
-    this.link.onstate = (words) => {
-      this.camera?.reset();
-      this.fault(words);
-    };
+    this.link.onbreak = () => this.camera?.reset();
+    this.link.onstate = (words) => this.fault(words);
     const keys = await this.inputs.refresh();
     const { place } = this;
     if (!place.image) place.image = keys[0] ?? NOISE;
@@ -94,7 +94,7 @@ class Viewer {
   go(change, step) {
     Object.assign(this.place, change);
     this.show();
-    writePlace(this.place, step);
+    this.keeper.write(writePlace(this.place), step);
   }
 
   /** @param {Item} item @param {boolean} step */
@@ -241,14 +241,6 @@ class Viewer {
     if (this.explained === key && !this.isLive) this.why.show(found);
   }
 
-  /** @param {ArrayBuffer} frame */
-  sendFrame(frame) {
-    const { socket } = this.link;
-    if (!socket || !this.link.isOpen || socket.bufferedAmount > 2 * frame.byteLength || document.hidden) return false;
-    socket.send(frame);
-    return true;
-  }
-
   async switchCamera() {
     const { camera } = this;
     this.cameraFault = false;
@@ -377,9 +369,9 @@ class Viewer {
     const help = /** @type {HTMLDialogElement} */ (byId("keys"));
     help.append(keyTable(KEYS), button("close", () => help.close()));
     byId("help").addEventListener("click", () => help.showModal());
-    addEventListener("popstate", () => {
+    this.keeper.listen(() => {
       const image = this.place.image;
-      this.place = { ...readPlace() };
+      this.place = readPlace(this.keeper.read());
       if (!this.place.image || this.place.image === CAMERA) this.place.image = image;
       if (!findBlob(this.facts, this.place.blob)) this.place.blob = this.firstBlob();
       this.show();
@@ -394,6 +386,7 @@ class Viewer {
       zoom: () => this.zoom(),
       next: (name) => this.settings.next(name),
       before: () => this.beforeAfter(),
+      back: () => this.keeper.back(),
       help: () => (help.open ? help.close() : help.showModal()),
       reset: () => this.reset(help),
     }, (event) => this.steers(event, help));
@@ -430,8 +423,9 @@ function round(value) {
   return Number(value.toPrecision(3));
 }
 
-async function start() {
-  const link = new Link(takeToken());
+/** @param {Link} link @param {Keeper} keeper */
+export async function start(link, keeper) {
+  link.onstate = (words) => say(byId("words"), words || "opening the net");
   try {
     /** @type {Facts} */
     const facts = await link.get("/api/facts");
@@ -439,12 +433,10 @@ async function start() {
     say(byId("words"), facts.words);
     byId("words").title = facts.notes.join("\n");
     document.title = `${facts.name} \u2013 layerscope`;
-    await new Viewer(facts, link).start();
+    await new Viewer(facts, link, keeper).start();
   } catch (error) {
     say(byId("words"), "");
     say(byId("fault"), error instanceof Error ? error.message : String(error));
   }
   document.documentElement.classList.add("js", "ready");
 }
-
-start();

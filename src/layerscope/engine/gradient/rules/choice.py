@@ -67,7 +67,7 @@ def scatter_elements(t: Tape, node: Node, dy: str) -> dict[int, str]:
     kind, axis = node.get("reduction", "none"), int(node.get("axis", 0))
     index = node.inputs[1]
     if kind not in ("none", "add"):
-        raise UnsupportedError(f"reduction {kind}; none and add have a gradient here")
+        return _reduced(t, node, dy, kind)
     found = {0: dy}
     if 2 in node.wanted:
         found[2] = t.op("GatherElements", dy, index, axis=axis)
@@ -78,6 +78,35 @@ def scatter_elements(t: Tape, node: Node, dy: str) -> dict[int, str]:
         if 2 in node.wanted:
             found[2] = _last(t, node, found[2], axis)
     return found
+
+
+def _reduced(t: Tape, node: Node, dy: str, kind: str) -> dict[int, str]:
+    """Of products dy by what was put times the rest; of a largest one's, to those that equal it.
+
+    Equal ones share their gradient, as in PyTorch.
+    """
+    index, put = node.inputs[1:]
+    settings = {"axis": int(node.get("axis", 0))} if node.op == "ScatterElements" else {}
+    pick = "GatherElements" if settings else "GatherND"
+    whole_y, whole_dy = (t.op(pick, value, index, **settings) for value in (node.y, dy))
+    if kind == "mul":
+        found = {0: _others_product(t, node, dy, settings)}
+        if 2 in node.wanted:  # not a number where a 0 was put, which is then said
+            found[2] = t.div(t.mul(whole_dy, whole_y), put)
+        return found
+    mine = t.op("Cast", t.op("Equal", node.x, node.y), to=t.type(node.x))
+    theirs = t.op("Cast", t.op("Equal", put, whole_y), to=t.type(node.x))
+    number = t.op(node.op, mine, index, theirs, reduction="add", **settings)
+    return {
+        0: t.div(t.mul(dy, mine), number),
+        2: t.div(t.mul(whole_dy, theirs), t.op(pick, number, index, **settings)),
+    }
+
+
+def _others_product(t: Tape, node: Node, dy: str, settings: dict[str, int]) -> str:
+    """The gradient of x under products: dy by all that was put on each of its places."""
+    ones = t.op("Add", t.zeros(node.x), t.constant(1.0, node.x))
+    return t.mul(dy, t.op(node.op, ones, *node.inputs[1:], reduction="mul", **settings))
 
 
 def _last(t: Tape, node: Node, dx: str, axis: int) -> str:
@@ -102,7 +131,7 @@ def scatter_nd(t: Tape, node: Node, dy: str) -> dict[int, str]:
     """x: dy where nothing was put over it; what was put: dy at its place."""
     kind, index = node.get("reduction", "none"), node.inputs[1]
     if kind not in ("none", "add"):
-        raise UnsupportedError(f"reduction {kind}; none and add have a gradient here")
+        return _reduced(t, node, dy, kind)
     found = {0: dy, 2: t.op("GatherND", dy, index)}
     if kind == "none" and 0 in node.wanted:
         zeros = t.constant(np.zeros(t.shape(node.inputs[2])), node.x)

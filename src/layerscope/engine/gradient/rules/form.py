@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from layerscope.engine.gradient.registry import Node, rule
+from layerscope.engine.gradient.rules.resize import along_axis
 from layerscope.engine.gradient.tape import Tape
 from layerscope.errors import UnsupportedError
 
@@ -92,21 +96,55 @@ def _stepped(t: Tape, node: Node, dy: str, axis: int, cut: slice) -> str:
 
 
 @rule("Pad")
-def pad(t: Tape, node: Node, dy: str) -> str:
-    """Give dy without the frame; the modes that repeat numbers are not known."""
-    mode = node.get("mode", "constant")
-    if mode != "constant":
-        raise UnsupportedError(f"mode {mode}; only constant pads have a gradient here")
+def pad(t: Tape, node: Node, dy: str) -> dict[int, str]:
+    """Give dy without the frame, or with what repeats a place added to it; the value: the rest."""
+    mode, rank = node.get("mode", "constant"), t.rank(node.x)
     pads = t.ints(node.inputs[1])
-    rank = t.rank(node.x)
     if pads is None:
         raise UnsupportedError("its pads are computed, not fixed")
     named = t.ints(node.inputs[3]) if node.has(3) else None
     axes = list(range(rank)) if named is None else [a % rank for a in named]
     before, after = [0] * rank, [0] * rank
     for i, axis in enumerate(axes):
-        before[axis], after[axis] = -pads[i], -pads[len(axes) + i]
-    return t.pad(dy, before, after)
+        before[axis], after[axis] = pads[i], pads[len(axes) + i]
+    if mode != "constant":
+        return {0: _folded_back(t, node, dy, before, after)}
+    found = {}
+    if node.wanted - {2}:
+        found[0] = t.pad(dy, [-b for b in before], [-a for a in after])
+    if 2 in node.wanted:
+        inside = t.pad(found.get(0, t.pad(dy, [-b for b in before], [-a for a in after])),
+                       [max(b, 0) for b in before], [max(a, 0) for a in after])  # fmt: skip
+        every = list(range(rank))
+        rest = t.sub(t.sum(dy, every, keepdims=False), t.sum(inside, every, keepdims=False))
+        found[2] = t.reshape_as(rest, node.inputs[2])
+    return found
+
+
+def _folded_back(t: Tape, node: Node, dy: str, before: Sequence[int], after: Sequence[int]) -> str:
+    """Axis by axis: dy inside, and each number of the frame added to the place it repeats."""
+    current = list(t.shape(node.y))
+    for axis, have in enumerate(t.shape(node.x)):
+        if not before[axis] and not after[axis]:
+            continue
+        made = current[axis]
+        source = _repeated(str(node.settings["mode"]), have, before[axis], made)
+        matrix = np.zeros((made, have))
+        matrix[np.arange(made), source] = 1
+        dy = along_axis(t, dy, current, axis, matrix, node.x)
+        current[axis] = have
+    return dy
+
+
+def _repeated(mode: str, have: int, before: int, made: int) -> NDArray[np.int64]:
+    """For each place of a padded axis, the place that it shows."""
+    place = np.arange(made) - before
+    if mode == "edge":
+        return np.clip(place, 0, have - 1)
+    if mode == "wrap":
+        return place % have
+    around = place % max(2 * have - 2, 1)
+    return np.minimum(around, 2 * have - 2 - around)
 
 
 @rule("Expand")
@@ -140,3 +178,16 @@ def depth_to_space(t: Tape, node: Node, dy: str) -> str:
 def space_to_depth(t: Tape, node: Node, dy: str) -> str:
     """Channels back into blocks."""
     return t.op("DepthToSpace", dy, blocksize=int(node.settings["blocksize"]), mode="DCR")
+
+
+@rule("Trilu")
+def trilu(t: Tape, node: Node, dy: str) -> str:
+    """Give dy in the triangle that is kept, 0 in the other."""
+    given = [node.inputs[1]] if node.has(1) else []
+    return t.op("Trilu", dy, *given, upper=int(node.get("upper", 1)))
+
+
+@rule("ReverseSequence")
+def reverse_sequence(t: Tape, node: Node, dy: str) -> str:
+    """Give dy turned round as x was."""
+    return t.op("ReverseSequence", dy, node.inputs[1], **node.settings)

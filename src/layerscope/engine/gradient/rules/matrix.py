@@ -1,6 +1,11 @@
-"""Products of matrices, and softmax."""
+"""Products of matrices and of more axes, and softmax."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters
+
+import numpy as np
 
 from layerscope.engine.gradient.registry import Node, rule
 from layerscope.engine.gradient.tape import Tape
@@ -81,3 +86,69 @@ def log_softmax(t: Tape, node: Node, dy: str) -> str:
     """Give dy - softmax(x) times the sum of dy along the axis."""
     axis = int(node.get("axis", -1)) % t.rank(node.x)
     return t.sub(dy, t.mul(t.op("Exp", node.y), t.sum(dy, [axis])))
+
+
+@rule("Einsum")
+def einsum(t: Tape, node: Node, dy: str) -> dict[int, str]:
+    """Each: the same product with dy in its place, repeated along what was summed of it alone."""
+    words = str(node.settings["equation"])
+    terms, out = _labels(words, [t.rank(v) for v in node.inputs], t.rank(node.y))
+    extents: dict[str, int] = {}
+    for term, value in zip(terms, node.inputs, strict=True):
+        for letter, extent in zip(term, t.shape(value), strict=True):
+            extents[letter] = max(extents.get(letter, 1), extent)
+    seed = out
+    if not out:  # the runtime takes no term without a letter
+        seed = next(letter for letter in ascii_letters if letter not in extents)
+        dy = t.reshape(dy, [1])
+    found = {}
+    for i in node.wanted:
+        others = [j for j in range(len(terms)) if j != i]
+        there = set(out).union(*(terms[j] for j in others))
+        unique = "".join(dict.fromkeys(terms[i]))
+        kept = "".join(letter for letter in unique if letter in there)
+        left = ",".join([seed, *(terms[j] for j in others)])
+        part = t.op("Einsum", dy, *(node.inputs[j] for j in others), equation=f"{left}->{kept}")
+        found[i] = _placed(t, part, kept, terms[i], extents, node.inputs[i])
+    return found
+
+
+def _labels(words: str, ranks: Sequence[int], rank: int) -> tuple[list[str], str]:
+    """The axes of each term and of the result, a letter each, also where ... stands."""
+    left, arrow, out = words.replace(" ", "").partition("->")
+    terms = left.split(",")
+    free = [letter for letter in ascii_letters if letter not in words]
+    spread = max(
+        (n - len(term) + 3 for term, n in zip(terms, ranks, strict=True) if "..." in term),
+        default=0,
+    )
+    dots = "".join(free[:spread])
+
+    def written(term: str, n: int) -> str:
+        return term.replace("...", dots[spread - (n - len(term) + 3) :])
+
+    found = [written(term, n) for term, n in zip(terms, ranks, strict=True)]
+    if not arrow:  # what stands once, in the order of the alphabet
+        letters = "".join(terms).replace(".", "")
+        out = "".join(sorted(each for each in set(letters) if letters.count(each) == 1))
+        return found, dots + out
+    return found, written(out, rank)
+
+
+def _placed(t: Tape, part: str, kept: str, term: str, extents: dict[str, int], value: str) -> str:
+    """A gradient over the letters `kept`, on the axes of a term: repeated, or on a diagonal."""
+    first = [term.index(letter) for letter in term]
+    dims = [extents[letter] for letter in term]
+    shape = [
+        extents[letter] if letter in kept and first[axis] == axis else 1
+        for axis, letter in enumerate(term)
+    ]
+    part = t.reshape(part, shape)
+    if shape != dims:
+        part = t.op("Expand", part, t.constant(np.asarray(dims, np.int64)))
+    for axis, origin in enumerate(first):
+        if axis != origin:
+            along = [dims[axis] if i in (axis, origin) else 1 for i in range(len(term))]
+            diagonal = np.eye(dims[axis]).reshape(along)
+            part = t.mul(part, t.constant(diagonal, value))
+    return t.unbroadcast(part, value, dims)

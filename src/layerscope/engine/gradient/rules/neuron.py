@@ -212,6 +212,45 @@ def cos(t: Tape, node: Node, dy: str) -> str:
     return t.op("Neg", t.mul(dy, t.op("Sin", node.x)))
 
 
+@rule("Tan")
+def tan(t: Tape, node: Node, dy: str) -> str:
+    """Give dy (1 + y^2)."""
+    return t.mul(dy, t.add(t.mul(node.y, node.y), t.constant(1.0, node.x)))
+
+
+@rule("Asin", "Acos")
+def arc_sine(t: Tape, node: Node, dy: str) -> str:
+    """Give dy / sqrt(1 - x^2), for Acos with the other sign."""
+    root = t.op("Sqrt", t.sub(t.constant(1.0, node.x), t.mul(node.x, node.x)))
+    share = t.div(dy, root)
+    return t.op("Neg", share) if node.op == "Acos" else share
+
+
+@rule("Atan")
+def arc_tangent(t: Tape, node: Node, dy: str) -> str:
+    """Give dy / (1 + x^2)."""
+    return t.div(dy, t.add(t.mul(node.x, node.x), t.constant(1.0, node.x)))
+
+
+@rule("Sinh", "Cosh")
+def hyperbolic_sine(t: Tape, node: Node, dy: str) -> str:
+    """Give dy cosh(x), for Cosh dy sinh(x)."""
+    return t.mul(dy, t.op("Cosh" if node.op == "Sinh" else "Sinh", node.x))
+
+
+@rule("Asinh", "Acosh")
+def area_sine(t: Tape, node: Node, dy: str) -> str:
+    """Give dy / sqrt(x^2 + 1), for Acosh dy / sqrt(x^2 - 1)."""
+    one = t.constant(1.0 if node.op == "Asinh" else -1.0, node.x)
+    return t.div(dy, t.op("Sqrt", t.add(t.mul(node.x, node.x), one)))
+
+
+@rule("Atanh")
+def area_tangent(t: Tape, node: Node, dy: str) -> str:
+    """Give dy / (1 - x^2)."""
+    return t.div(dy, t.sub(t.constant(1.0, node.x), t.mul(node.x, node.x)))
+
+
 @rule("Identity")
 def identity(t: Tape, node: Node, dy: str) -> str:
     """Give dy."""
@@ -224,7 +263,7 @@ def dropout(t: Tape, node: Node, dy: str, *_: str) -> str:
     return dy
 
 
-@rule("Cast")
+@rule("Cast", "CastLike")
 def cast(t: Tape, node: Node, dy: str) -> str:
     """Give dy in the type of x; from or to whole numbers, no gradient."""
     return t.op("CastLike", dy, node.x)
