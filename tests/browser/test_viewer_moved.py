@@ -121,6 +121,23 @@ def test_g_comes_back_to_none(visit: Open) -> None:
     assert seen[7:11] == ["integrated", "smoothgrad", "occlusion", "rise"]
 
 
+def test_another_method_and_back_before_it_is_there(visit: Open) -> None:
+    page = visit("blob=fc8&tile=2&method=gradcam")
+    drawn(page, "gradcam")
+    page.locator("#moved select >> nth=0").evaluate(
+        """(choice) => {
+          for (const method of ["rise", "gradient", "gradcam"]) {
+            choice.value = method;
+            choice.dispatchEvent(new Event("change"));
+          }
+        }"""
+    )
+    until(page, "#moved .door", r"^took \d+ ms$")
+    drawn(page, "gradcam")
+    assert page.locator("#moved select >> nth=1").input_value() == ""
+    until(page, "#moved .heading", "Grad-CAM at conv5")
+
+
 def test_a_link_keeps_method_layer_and_opacity(visit: Open) -> None:
     page = visit("blob=fc8&tile=2&method=gradcam")
     drawn(page, "gradcam")

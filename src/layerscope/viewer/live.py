@@ -97,7 +97,7 @@ class Live:
             drawing.cancel()
             await self._asking.end()
             await asyncio.gather(drawing, return_exceptions=True)
-            await self._worker.do(self._forget)
+            self._forget()
 
     def _forget(self) -> None:
         """The page has gone: so do its blobs."""

@@ -12,6 +12,7 @@ import layerscope as ls
 from closeness import assert_blob_close
 from conftest import GOLDEN
 from engine.gradient.onenode import Case, differences
+from layerscope.engine.gradient.run import Program
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net
@@ -438,6 +439,16 @@ def test_an_onnx_file_at_another_batch(tmp_path: Path) -> None:
     assert_blob_close(found["w"], want, "w", tolerance=1e-5)
 
 
+def test_a_program_gives_forward_values_too(tmp_path: Path) -> None:
+    text = 'layer { name: "y" type: "TanH" bottom: "x" top: "y" }'
+    net = net_of(tmp_path, (2, 3), text)
+    program = Program(net, ["y"], ["x"], also=["y"], spins=False)
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    found = program.run({"x": x}, {"y": np.full((2, 3), 2, np.float32)})
+    np.testing.assert_allclose(found["y"], np.tanh(x), rtol=1e-5)
+    np.testing.assert_allclose(found["x"], 2 - 2 * np.tanh(x) ** 2, rtol=1e-5)
+
+
 def test_weights_that_two_layers_share(tmp_path: Path) -> None:
     """One array read twice, of an ONNX file: its gradient is the sum of both, by its one name."""
     import onnx
@@ -482,3 +493,19 @@ def test_sizes_that_the_net_computes_from_shapes() -> None:
     image, seed = random.normal(size=(2, 2, 3, 5, 4)).astype(np.float32)
     np.testing.assert_array_equal(net.run(image)["y"], image)
     np.testing.assert_array_equal(net.gradient({"y": seed}, "x", image), seed)
+
+
+def test_what_is_computed_for_both_ways_is_what_a_run_gives(tmp_path: Path) -> None:
+    """LRN's result is made anew of what its gradient needs; the layers behind read that."""
+    net = net_of(
+        tmp_path,
+        (2, 5, 3, 4),
+        'layer { name: "norm" type: "LRN" bottom: "x" top: "norm" lrn_param {'
+        " local_size: 3 alpha: 2 beta: 0.75 k: 1.5 } }"
+        ' layer { name: "square" type: "Power" bottom: "norm" top: "square"'
+        " power_param { power: 2 } }",
+    )
+    x = np.random.default_rng(4).normal(size=(2, 5, 3, 4)).astype(np.float32)
+    seed = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
+    found = net.gradient({"square": seed}, ["norm", "x"], {"x": x})
+    assert_blob_close(found["norm"], 2 * seed * net.run({"x": x})["norm"], "norm")

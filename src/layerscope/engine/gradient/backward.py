@@ -233,7 +233,7 @@ def layer_names(net: Net) -> list[str]:
 
 def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], order: dict[str, str]) -> Graph:
     """Forward and backward as one graph."""
-    forward = [tape.replaced.get(i, node) for i, node in enumerate(graph.nodes)]
+    forward = [n for i, node in enumerate(graph.nodes) for n in tape.replaced.get(i, [node])]
     shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}
     types = dict(graph.types) | {
         name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()

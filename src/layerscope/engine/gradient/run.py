@@ -23,6 +23,7 @@ KEPT_PROGRAMS = 2  # per net: backward graphs with their sessions
 Array = NDArray[Any]
 
 _programs: WeakKeyDictionary[Net, OrderedDict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+_open: WeakKeyDictionary[Net, frozenset[str]] = WeakKeyDictionary()
 
 
 class Program:
@@ -32,13 +33,15 @@ class Program:
         net: at the shapes of the run.
         targets, wanted, blocked: see `backward`.
         given: forward values that are fed and not computed again; see `pruned`.
+        also: forward values that `run` gives beside the gradients.
+        spins: see `Session`.
         mode: whose rules, where not the derivative's; see `backward`.
 
     Attributes:
         fed: the inputs and given values that `run` must be given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first three by name
         self,
         net: Net,
         targets: Sequence[str],
@@ -46,18 +49,24 @@ class Program:
         *,
         blocked: Collection[tuple[int, str]] = (),
         given: Collection[str] = (),
+        also: Sequence[str] = (),
+        spins: bool = True,
         mode: str = "",
     ) -> None:
+        self._forward = net
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
-        self._values = list(made)
+        self._also = list(dict.fromkeys(also))
+        self._values = [*made, *self._also]
         self._net = pruned(self.found, self._values, given)
-        self._session = Session(self._net, self._values) if self._values else None
+        self._session = None
+        if self._values:
+            self._session = Session(self._net, self._values, spins=spins, planned=False)
         self.fed = [name for name in self._net.inputs if name not in seeds]
 
     def run(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Wanted value to gradient; those that no target depends on are left out.
+        """Wanted value to gradient, without those that no target depends on; `also` to value.
 
         Args:
             feeds: input or given value to array.
@@ -67,7 +76,8 @@ class Program:
         given = {name: known[name] for name in self._net.inputs}
         arrays = self._session.run(given) if self._session else []
         known.update(zip(self._values, arrays, strict=True))
-        return {v: known[g] for v, g in self.found.gradients.items() if g}
+        gradients = {v: known[g] for v, g in self.found.gradients.items() if g}
+        return gradients | {v: known[v] for v in self._also}
 
     def nan_at(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> str:
         """The first layer that gives back what is not a number, walking from the targets."""
@@ -79,9 +89,9 @@ class Program:
         arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                nodes = self.found.net.graph.nodes  # those of the forward graph come first
+                nodes = self._forward.graph.nodes
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_names(self.found.net)[reader]
+                return layer_names(self._forward)[reader]
         return ""
 
 
@@ -190,7 +200,7 @@ def _seeds(
     seeds: dict[str, Array] = {}
     for key, (name, given) in zip(targets, of.items(), strict=True):
         dims, array = fitting.blobs[key].shape, np.asarray(given, np.float32)
-        if fitting.blobs[key].value in sized_by_run(fitting.graph):
+        if fitting.blobs[key].value in _sized_by_run(fitting):
             dims = array.shape
         if array.shape != dims and array.shape != dims[1:]:
             raise UsageError(
@@ -204,13 +214,20 @@ def _seeds(
     return seeds
 
 
+def _sized_by_run(net: Net) -> frozenset[str]:
+    """See `sized_by_run`; found once a net, as a gradient is often asked for again and again."""
+    if net not in _open:
+        _open[net] = frozenset(sized_by_run(net.graph))
+    return _open[net]
+
+
 def _unit_seed(
     net: Net, fitting: Net, words: str, key: str, inputs: Any, allow_missing: bool
 ) -> Array:
     """1 at the unit of every image of the batch, 0 elsewhere; all 1 for a whole blob."""
     blob = fitting.blobs[key]
     top = words.rpartition(":")[2].startswith("top")
-    if top or blob.value in sized_by_run(fitting.graph):
+    if top or blob.value in _sized_by_run(fitting):
         blobs = run(net, inputs, [key], allow_missing=allow_missing)
     else:
         blobs = Blobs({key: np.broadcast_to(np.float32(0), blob.shape)})

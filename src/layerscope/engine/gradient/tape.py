@@ -7,7 +7,9 @@ lies behind ops whose output's size only a run tells; there the graph asks with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -51,7 +53,8 @@ class Tape:
         tensors: the arrays that were added.
         prefix: begins the names of new nodes.
         mode: whose rules are followed; "" for the derivative's.
-        replaced: position to forward node, where one has to give more than it did.
+        replaced: position of a forward node to what stands in its place, where it has to give more
+            than it did, or the gradient needs most of it anyway.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -60,7 +63,7 @@ class Tape:
         self.tensors: dict[str, NDArray[Any]] = {}
         self.prefix = ""
         self.mode = ""
-        self.replaced: dict[int, onnx.NodeProto] = {}
+        self.replaced: dict[int, list[onnx.NodeProto]] = {}
         self._names = 0
         self._copies: dict[str, str] = {}
         self._known: dict[str, tuple[tuple[int, ...], int]] = {}
@@ -176,8 +179,22 @@ class Tape:
             more.CopyFrom(self.graph.nodes[node.position])
             del more.output[1:]
             more.output.append(self._fresh(f"{node.op}.second"))
-            self.replaced[node.position] = more
-        return str(self.replaced[node.position].output[1])
+            self.replaced[node.position] = [more]
+        return str(self.replaced[node.position][-1].output[1])
+
+    @contextmanager
+    def instead_of(self, node: Node) -> Iterator[None]:
+        """Let what is added within stand in a forward node's place; the last gives its output.
+
+        Where the node is seen with other values than it has in the graph, nothing is replaced.
+        """
+        later, self.nodes = self.nodes, []
+        yield
+        forward = self.graph.nodes[node.position]
+        if tuple(forward.input) == node.inputs and tuple(forward.output) == node.outputs:
+            self.nodes[-1].output[0] = node.y
+            self.replaced[node.position], self.nodes = self.nodes, []
+        self.nodes = later + self.nodes
 
     def again(self, position: int, changed: dict[str, str]) -> None:
         """Compute a forward node again from other values.
@@ -210,7 +227,8 @@ class Tape:
         given = parts.get(value, [])
         if not given:
             return ""
-        order[value] = given[0] if len(given) == 1 else self.op("Sum", *given)
+        # One by one: the runtime adds within a convolution what a convolution gave last.
+        order[value] = reduce(self.add, reversed(given))
         return order[value]
 
     def add(self, a: str, b: str) -> str:

@@ -137,7 +137,7 @@ export class Moved {
   turn() {
     this.misses = 0;
     if (this.asking) this.link.ask({ ask: "moved", method: "" });
-    this.asking = "";
+    this.asking = this.shown = "";
     if (this.method) this.box.setAttribute("aria-busy", "true");
     this.door.replaceChildren();
   }

@@ -22,9 +22,12 @@ def lrn(t: Tape, node: Node, dy: str) -> str:
     n, alpha = int(node.settings["size"]), float(node.get("alpha", 1e-4))
     beta, bias = float(node.get("beta", 0.75)), float(node.get("bias", 1.0))
     x = node.x
-    mean = _window_mean(t, t.mul(x, x), node, n)
-    energy = t.add(t.times(mean, alpha, x), t.constant(bias, x))
-    direct = t.mul(dy, _negative_power(t, energy, beta, x))
+    with t.instead_of(node):
+        mean = _window_mean(t, t.mul(x, x), node, n)
+        energy = t.add(t.times(mean, alpha, x), t.constant(bias, x))
+        power = _negative_power(t, energy, beta, x)
+        t.mul(x, power)
+    direct = t.mul(dy, power)
     ratio = t.div(t.mul(direct, x), energy)
     around = t.times(_window_mean(t, ratio, node, n, turned=True), 2 * alpha * beta, x)
     return t.sub(direct, t.mul(x, around))

@@ -11,28 +11,6 @@ from layerscope.engine.gradient.registry import Node, rule
 from layerscope.engine.gradient.tape import Tape, size
 
 
-@rule("MaxPool")
-def max_pool(t: Tape, node: Node, dy: str, *_: str) -> str:
-    """Give dy to the winner of each window, the first of equal ones; overlaps add up.
-
-    The runtime's own pooling gives the winners, as places in the whole array.
-    """
-    if not dy:
-        return ""
-    if node.get("storage_order", 0):  # its own places count columns first
-        rows = {name: v for name, v in node.settings.items() if name != "storage_order"}
-        index = t.ops("MaxPool", 2, node.x, **rows)[1]
-    else:
-        index = t.second_output(node)
-    dims, number = t.shape(node.x), size(t.shape(node.y))
-    flat = t.reshape(t.zeros(node.x), [size(dims)])
-    added = t.op(
-        "ScatterElements", flat, t.reshape(index, [number]), t.reshape(dy, [number]),
-        axis=0, reduction="add",
-    )  # fmt: skip
-    return t.reshape_as(added, node.x)
-
-
 @rule("AveragePool")
 def average_pool(t: Tape, node: Node, dy: str) -> str:
     """Give dy by the number of places that counted, to each place of the window; overlaps add up.

@@ -58,7 +58,7 @@ def test_a_page_that_goes_leaves_no_blobs(monkeypatch: pytest.MonkeyPatch) -> No
             super().__init__(*given)
             talks.append(self)
 
-    monkeypatch.setattr("layerscope.viewer.routes.Live", Kept)
+    monkeypatch.setattr(live, "Live", Kept)
     monkeypatch.setattr(live, "give_back", gone.set)
     with ls.view(ls.open(DEFINITION, WEIGHTS), port=0, browser=False) as viewer:
         url, token = viewer.url.split("/#token=")
