@@ -52,7 +52,12 @@ class Asking:
         going = self._going = Going()
         task = asyncio.create_task(self._answer(scope, words, going))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # is seen by that: the page went before its answer
 
     def progress(self) -> dict[str, Any]:
         """How far it is."""
@@ -84,9 +89,9 @@ class Asking:
 
         def progress(done: int, total: int, _: str) -> None:
             going.done, going.total = done, total
-            if not going.over:
+            if not (going.over or mover.ended):
                 mover.worker.let_others()
-            if going.over:
+            if going.over or mover.ended:
                 raise CancelledQuestion
 
         def job() -> dict[str, Any]:

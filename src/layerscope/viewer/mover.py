@@ -42,12 +42,19 @@ class Mover:
 
     Attributes:
         worker: the thread.
+        ended: what goes on there is to stop.
     """
 
     def __init__(self, net: Net) -> None:
         self._source = net
         self._net: Net | None = None
         self.worker = Worker()
+        self.ended = False
+
+    def stop(self) -> None:
+        """End the thread, and what it is at between two of its runs."""
+        self.ended = True
+        self.worker.stop()
 
     def rest(self) -> None:
         """Forget what runs the net, until it is wanted again."""

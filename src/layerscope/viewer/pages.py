@@ -69,7 +69,7 @@ class Pages:
     def close(self) -> None:
         """End all pages, and let go of the net."""
         if self._session is not None:
-            self._session.mover.worker.stop()
+            self._session.mover.stop()
         self._session = None
         for line in list(self._lines.values()):
             line.say(ended=CLOSED)

@@ -96,7 +96,7 @@ class Viewer:
         if self._thread is not None:
             self._thread.join(10)
         self._worker.stop()
-        self._mover.worker.stop()
+        self._mover.stop()
         self._socket.close()
 
     def __enter__(self) -> Viewer:
