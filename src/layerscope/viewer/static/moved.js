@@ -185,13 +185,17 @@ export class Moved {
     const words = make("span", "", "computing ");
     const bar = make("progress");
     bar.setAttribute("aria-label", "how far it is");
-    const stop = button("Cancel", () => this.link.ask({ ask: "moved", method: "" }));
+    const stop = button("Cancel", () => {
+      this.link.ask({ ask: "moved", method: "" });
+      say(words, "it ends after the images that are run now ");
+      bar.hidden = stop.disabled = true;
+    });
     this.door.replaceChildren(words, bar, stop);
     stop.focus({ preventScroll: true });
     while (this.asking === key) {
       const { done, total } = await this.link.ask({ ask: "progress" });
       if (this.asking !== key) return;
-      if (total) {
+      if (total && !stop.disabled) {
         bar.max = total;
         bar.value = done;
         say(words, `${done.toLocaleString("en")} of ${total.toLocaleString("en")} `);
