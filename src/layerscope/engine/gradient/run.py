@@ -241,9 +241,10 @@ def check_float(net: Net, key: str) -> None:
     """
     value = net.blobs[key].value
     if net.graph.types.get(value, 1) not in FLOATS:
+        other = "a blob after it" if key in net.inputs else "the blob before it"
         raise UnsupportedError(
             f"blob {quoted(key)} holds whole numbers (layer {quoted(net.blobs[key].layer)}), which"
-            " change in steps and have no gradient; take the blob before it"
+            f" change in steps and have no gradient; take {other}"
         )
 
 

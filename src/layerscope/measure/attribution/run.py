@@ -162,6 +162,7 @@ def _applied(
         found = each.apply(subject, **settings)
     values = np.asarray(found.values, np.float32)
     notes = [note, *found.notes, layers.saturation_note(subject) if each.slopes else ""]
+    notes.append(layers.others_note(subject))
     laid = None
     if key:
         laid = placement(subject.net, key, subject.name, subject.places)
