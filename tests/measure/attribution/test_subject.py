@@ -190,6 +190,20 @@ def two_inputs(folder: Path) -> ls.Net:
     )
 
 
+def test_the_other_part_of_a_split_is_not_looked_at(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", "x", "c"),
+        node("Split", "c", "a b", axis=1, num_outputs=2),
+        node("ReduceSum", "a", "y", keepdims=0, noop_with_empty_axes=0),
+        node("GlobalMaxPool", "b", "z"),
+    ]
+    net = ls.open(saved(tmp_path, model(nodes, {"x": (1, 2, 3, 3)}, "y z")))
+    x = np.arange(18, dtype=np.float32).reshape(1, 2, 3, 3)
+    found = ls.attribute(net, x, "y", "gradcam")
+    assert found.at == "a"
+    np.testing.assert_allclose(found.values, x[0, 0])
+
+
 def test_several_inputs(tmp_path: Path) -> None:
     net = two_inputs(tmp_path)
     feeds = {"x": np.float32([1, 0, 2]), "other": np.float32([3, 1])}

@@ -31,7 +31,7 @@ from layerscope.errors import LayerscopeError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, Preprocessing
 from layerscope.measure.attribution.trials import Trials
 from layerscope.measure.top import probability_blob, score_blob
-from layerscope.net import Net
+from layerscope.net import Net, values_read
 from layerscope.text import printable, quoted
 from layerscope.units import parse_unit
 
@@ -271,8 +271,10 @@ class Subject:
 
     def values_between(self) -> set[str]:
         """The values through which the unit depends on the input."""
-        value = self.net.blobs[self.name].value
-        return {v for node in between(self.net, self.target, value) for v in node.output if v}
+        nodes = between(self.net, self.target, self.net.blobs[self.name].value)
+        # A node of several outputs (Split, MaxPool with places) gives some that lead elsewhere.
+        read = {v for node in nodes for v in values_read(node)} | {self.target}
+        return {v for node in nodes for v in node.output if v in read}
 
     def check_fed(self) -> None:
         """Refuse a blob where a method has to change what is fed.
