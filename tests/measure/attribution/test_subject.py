@@ -371,3 +371,25 @@ def test_as_json(tmp_path: Path) -> None:
     positive = np.sort(np.maximum(total, 0).ravel())[::-1]
     count = next(n for n in range(43) if positive[:n].sum() >= positive.sum() / 2)
     assert found["half_within"] == pytest.approx(count / 42)
+
+
+def test_requests_of_another_kind(tmp_path: Path) -> None:
+    net = opened(tmp_path)
+    for of, index in ((5, 0), ("prob:1", "0"), (None, 0), ("prob:1", 0.5)):
+        with pytest.raises(UsageError, match="a unit as text"):
+            ls.attribute(net, image(), of, "gradient", image=index)
+    assert ls.attribute(net, image(), "prob:1", "gradient", image=np.int64(0)).unit.image == 0
+    for baseline in (["a"], np.nan, np.inf, {}):
+        with pytest.raises(UsageError, match="no finite number"):
+            ls.attribute(net, image(), "prob:1", "integrated", baseline=baseline)
+
+
+def test_gradients_of_another_kind(tmp_path: Path) -> None:
+    net = opened(tmp_path)
+    for of in (3, ["prob", "fc"], None):
+        with pytest.raises(UsageError, match="a mapping of blob to"):
+            net.gradient(of, "x", image())
+    with pytest.raises(UsageError, match="wrt is a NoneType"):
+        net.gradient("prob:1", None, image())
+    with pytest.raises(UsageError, match='seed of blob "fc" is no array of numbers'):
+        net.gradient({"fc": "one"}, "x", image())
