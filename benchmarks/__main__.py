@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     capture,
     cold_start,
+    dream,
     gradient,
     grids,
     nets,
@@ -55,6 +56,10 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
     def derived(name: str, batch: int) -> Group:
         return lambda: gradient.measure(files(name), batch, quick=quick)
 
+    def dreamt(name: str, unit: str, batch: int) -> Group:
+        source = dream.demo if name == "demo" else lambda: files(name).open()
+        return lambda: dream.measure(source(), unit, batch, quick=quick)
+
     def tried(name: str, batch: int) -> Group:
         return lambda: settings.measure(files(name), batch, quick=quick)
 
@@ -76,6 +81,11 @@ def groups(folder: Path, quick: bool) -> dict[str, list[Group]]:
             *(derived(name, batch) for name in ("caffenet", "googlenet") for batch in (1, 10)),
             lambda: gradient.measure_cam(files("caffenet"), quick=quick),
             lambda: gradient.measure_cam(files("googlenet"), quick=quick),
+        ],
+        "dream": [
+            *(dreamt("demo", "conv3:7", batch) for batch in (1, 16)),
+            *(dreamt("caffenet", "conv5:7", batch) for batch in (1, 4)),
+            *(dreamt("caffenet", "prob:7", batch) for batch in (1, 4)),
         ],
         "grids": [lambda: grids.measure(files("googlenet"), quick=quick)],
         "surgery": [lambda: surgery.measure(files("caffenet"), 10, quick=quick)],

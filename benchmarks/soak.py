@@ -23,7 +23,7 @@ from websockets.asyncio.client import connect
 
 from layerscope.demo import images
 
-WARM_UP = 5000  # then every image, blob and buffer has been used
+WARM_UP = 1500  # then every image, blob and kind of question has been used
 MEGABYTES, DESCRIPTORS, THREADS = 20.0, 2, 2
 BLOBS = ("conv1", "conv1@conv1", "pool2", "conv5", "fc6", "prob", "no such blob")
 

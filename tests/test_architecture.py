@@ -12,13 +12,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module may import from its own rank's package and from lower ranks only.
 RANKS = {
-    "errors": 0, "text": 0, "files": 1, "media": 1,
+    "errors": 0, "text": 0, "files": 1, "media": 1, "stopping": 1,
     "inputs": 2, "net": 2, "blobs": 2, "units": 2,
     "readers": 3, "engine": 3, "demo": 3,
     "measure": 4, "pictures": 4, "conversion": 4, "comparison": 4,
-    "show": 5,
-    "pycaffe": 6, "viewer": 6,
-    "cli": 7, "__main__": 8,
+    "dreams": 5,
+    "show": 6,
+    "pycaffe": 7, "viewer": 7,
+    "cli": 8, "__main__": 9,
 }  # fmt: skip
 SAME_RANK_MAY_MEET = {("blobs", "net"), ("net", "blobs"), ("net", "inputs"), ("blobs", "inputs"),
                       ("comparison", "measure"), ("units", "net"),
@@ -94,7 +95,7 @@ def test_pictures_know_no_nets() -> None:
 
 
 def test_nothing_right_of_the_readers_knows_a_file_format() -> None:
-    for folder in ("engine", "measure", "comparison", "pictures", "show"):
+    for folder in ("engine", "measure", "comparison", "pictures", "dreams", "show"):
         for path in (PACKAGE / folder).rglob("*.py"):
             for name, _ in imports(ast.parse(path.read_text())):
                 assert not name.startswith("layerscope.readers"), f"{path.name} imports {name}"

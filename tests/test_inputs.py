@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import layerscope as ls
-from layerscope.inputs import Preprocessing, prepare, prepare_all
+from layerscope.inputs import Preprocessing, linear, prepare, prepare_all, settled
 from layerscope.media import MAX_PIXELS, load_image
 
 DIMS = (1, 3, 6, 8)
@@ -218,3 +218,26 @@ def test_array_files(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ls.errors.ReadError, match="no array of numbers"):
         prepare(tmp_path / "objects.npy", DIMS, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Preprocessing("RGB", (10.0, 20.0, 30.0), 0.5, (2.0, 3.0, 4.0)),
+        Preprocessing("BGR", (7.0,)),
+        Preprocessing("BGR", np.arange(3 * 5 * 4, dtype=np.float32).reshape(3, 5, 4), 1 / 255),
+        Preprocessing("BGR", np.arange(3 * 2 * 2, dtype=np.float32).reshape(3, 2, 2)),
+        Preprocessing("gray", (), 0.25, (2.0,)),
+    ],
+)
+def test_the_linear_form_is_what_an_image_goes_through(how: Preprocessing) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (5, 4, 3), np.uint8)
+    channels = 1 if how.channels == "gray" else 3
+    dims = (channels, 5, 4)
+    fed = prepare(pixels, (1, *dims), how)
+    assert fed.picture is not None
+    planes = fed.picture.reshape(5, 4, channels).transpose(2, 0, 1).astype(np.float32)
+    mean, factor = linear(settled(how, dims, "data"), dims, "data")
+    if how.channels == "BGR":
+        planes = planes[::-1]
+    np.testing.assert_allclose((planes - mean) * factor, fed.array[0], rtol=1e-5, atol=1e-5)

@@ -3,7 +3,7 @@
     python tools/make_pictures.py        (or: make pictures)
 
 The pictures land in docs/pictures; those that no page shows are not kept.  The page itself is taken
-in Chromium, where that is installed.
+in Chromium, where that is installed.  What the channels of conv3 want to see takes some minutes.
 """
 
 from __future__ import annotations
@@ -66,6 +66,20 @@ def photograph(page: Path, target: Path) -> None:
         taken.convert("RGB").save(target, optimize=True)
 
 
+def dreamt(folder: Path) -> None:
+    """What each channel of the demo net's conv3 wants to see, in 256 colours: a third as large."""
+    from layerscope.demo import DEFINITION, WEIGHTS
+    from layerscope.dreams.request import layer_folder
+    from layerscope.dreams.settings import Settings
+    from layerscope.readers import open_net
+
+    target = PICTURES / "dream-conv3.png"
+    dreams = layer_folder(open_net(DEFINITION, WEIGHTS), "conv3", folder, Settings()).fill()
+    page = Image.fromarray(dreams.sheet(side=100).pixels)
+    page.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+    print(f"docs/pictures/{target.name}: {target.stat().st_size:,} bytes")
+
+
 def reduce(picture: Path) -> None:
     """Smaller and of fewer colors, where photographs make a file large."""
     with Image.open(picture) as full:
@@ -92,6 +106,7 @@ def main() -> None:
         for name in sorted(shown() & {path.name for path in Path().iterdir()}):
             (PICTURES / name).write_bytes(Path(name).read_bytes())
             print(f"docs/pictures/{name}: {(PICTURES / name).stat().st_size:,} bytes")
+        dreamt(Path("conv3"))
 
 
 if __name__ == "__main__":

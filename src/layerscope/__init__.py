@@ -5,6 +5,7 @@ net = ls.open("deploy.prototxt", "weights.caffemodel")
 blobs = net.run("cat.jpg")                # every blob of one run
 ls.grid(blobs["conv1"][0])                # a picture; shows itself in a notebook
 ls.report(net, "cat.jpg", "cat.html")     # every layer on one page
+ls.dream(net, "conv3:7")                  # the image that a unit wants to see
 ls.diagram(net).save("net.svg")           # the architecture
 """
 
@@ -14,6 +15,7 @@ from layerscope import errors
 from layerscope.blobs import Blobs
 from layerscope.comparison import Comparison, compare
 from layerscope.conversion import convert
+from layerscope.dreams import Dream, Dreams, dream
 from layerscope.errors import LayerscopeError
 from layerscope.inputs import Preprocessing
 from layerscope.measure.attribution import Attribution, attribute
@@ -44,6 +46,8 @@ __all__ = [
     "Blobs",
     "Comparison",
     "Diagram",
+    "Dream",
+    "Dreams",
     "Explanation",
     "Filters",
     "Grid",
@@ -59,6 +63,7 @@ __all__ = [
     "compare",
     "convert",
     "diagram",
+    "dream",
     "errors",
     "explain",
     "filters",

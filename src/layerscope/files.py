@@ -11,6 +11,8 @@ from pathlib import Path
 from layerscope import text
 from layerscope.errors import SystemFaultError, UsageError
 
+_NAME_LETTERS = 60
+
 
 def write_file(path: Path, content: bytes) -> None:
     """Write `content` beside `path`, then put it in its place in one step.
@@ -61,6 +63,16 @@ def format_of(path: Path, known: Collection[str]) -> str:
     raise UsageError(
         text.one_line(f"cannot save {text.quoted(path)}: the name {found}; possible: {possible}")
     )
+
+
+def file_name(name: str) -> str:
+    """A name from a file as part of a file name: nothing in it can leave the folder.
+
+    >>> file_name("inception_3a/3x3"), file_name("../a:b"), file_name("...")
+    ('inception_3a_3x3', '_a_b', '')
+    """
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return safe.strip(".")[:_NAME_LETTERS]
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -178,7 +178,7 @@ def _given(
         wanted = ", ".join(["N", *map(str, dims[1:])]) if dims else "one number"
         raise UsageError(
             f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)};"
-            f" for another size: net.reshaped({printable(name)}=...)"
+            f" for another size: --input-shape, net.reshaped({printable(name)}=...)"
         )
     if blob.ndim and blob.shape[0] == 0 and dims[0]:
         raise UsageError(f"input {quoted(name)}: a batch of 0")
@@ -211,14 +211,11 @@ def _from_image(
             " give an array (.npy)"
         )
     _, channels, height, width = (dims[i] for i in ((0, 3, 1, 2) if last else range(4)))
-    how = _for_channels(how, channels, name)
+    how = settled(how, (channels, height, width), name)
     before = f"{image.width}x{image.height}"
     image = image.convert("L" if channels == 1 else "RGB")
     picture = np.asarray(fitted(image, (height, width), how.fit))
     planes = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-    if isinstance(how.mean, np.ndarray) and how.mean.shape != planes.shape:
-        # A mean of another size: the mean of each channel, as the classic notebook takes it.
-        how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
     blob = _normalized(planes, how, name)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
@@ -239,6 +236,39 @@ def _normalized(planes: NDArray[np.uint8], how: Preprocessing, name: str) -> NDA
     if how.std:
         blob /= _per_channel(how.std, blob.shape, name, "deviation")
     return blob
+
+
+def settled(how: Preprocessing, dims: tuple[int, int, int], name: str) -> Preprocessing:
+    """The preprocessing for an input of just these (C, H, W).
+
+    A mean image of another size becomes the mean of each channel, as the classic notebook takes it.
+
+    Raises:
+        UsageError: it is for another number of channels.
+    """
+    how = _for_channels(how, dims[0], name)
+    if isinstance(how.mean, np.ndarray) and how.mean.shape != dims:
+        how = replace(how, mean=tuple(float(m) for m in how.mean.mean(axis=(1, 2))))
+    return how
+
+
+def linear(
+    how: Preprocessing, dims: tuple[int, int, int], name: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a settled preprocessing does to pixels in its own order: (pixels - mean) * factor.
+
+    Args:
+        how: as `settled` gives it.
+        dims: (C, H, W) of the input.
+        name: the input's name, for messages.
+
+    Returns:
+        Mean and factor, both such that they broadcast over (C, H, W).
+    """
+    factor = np.full((1, 1, 1), how.scale, np.float32)
+    if how.std:
+        factor = factor / _per_channel(how.std, dims, name, "deviation")
+    return _per_channel(how.mean, dims, name, "mean"), factor
 
 
 def _for_channels(how: Preprocessing, channels: int, name: str) -> Preprocessing:

@@ -6,8 +6,11 @@ measures, runs or explains a net does so for every file format at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,13 +57,15 @@ class Blob:
 class Param:
     """A layer's learned array: its shape is always known, its numbers when weights were given.
 
-    `numpy.asarray(param)` and `param.data` give the numbers, a read-only view on the file.
+    `numpy.asarray(param)` and `param.data` give the numbers, a read-only view on the file.  `bits`
+    is what one number takes in the file: 8 for int8, 16 for bfloat16 though its array is float32.
     """
 
     name: str
     shape: tuple[int, ...]
     array: NDArray[Any] | None = field(repr=False, default=None)
     shared_with: str = ""
+    bits: int = 32
 
     @property
     def data(self) -> NDArray[Any]:
@@ -81,6 +86,11 @@ class Param:
     def size(self) -> int:
         """How many numbers it has."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        """What its numbers take in the file."""
+        return -(-self.size * self.bits // 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,24 @@ class Graph:
     opset: int = OPSET
     ir_version: int = IR_VERSION
     domains: Mapping[str, int] = field(default_factory=dict)
+
+    def bytes(self, value: str) -> int:
+        """What the numbers of a value take, at the batch size of the file."""
+        return -(-prod(self.shapes[value]) * element_bits(self.types.get(value, 0)) // 8)
+
+
+@cache
+def element_bits(element: int) -> int:
+    """What one number of an ONNX element type takes; 32 where that is not known."""
+    from onnx import TensorProto, helper
+
+    try:
+        name = TensorProto.DataType.Name(element)
+        if small := re.match(r"(?:U?INT|FLOAT)([24])(?:E|$)", name):
+            return int(small[1])
+        return 8 * max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
+    except (KeyError, TypeError, ValueError):
+        return 32
 
 
 def values_read(node: onnx.NodeProto) -> list[str]:
@@ -252,7 +280,7 @@ class Net:
         """
         return tuple(each for each in self.layers if each.reason)
 
-    @property
+    @cached_property
     def missing(self) -> tuple[str, ...]:
         """The layers that have params but no weights for them."""
         return tuple(each.name for each in self.layers if any(p.array is None for p in each.params))

@@ -369,6 +369,21 @@ CONTRAST = """
 """
 
 
+def test_every_word_of_the_choices_fits_a_telephone(visit: Visit, demo: Demo) -> None:
+    path, _ = demo
+    page = visit(path, width=390, height=844)
+    left = page.evaluate(
+        """() => [...document.querySelectorAll(".bar select")].flatMap((select) => {
+          const style = getComputedStyle(select);
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.font = style.font;
+          const room = select.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - 16;
+          return [...select.options].map((option) => room - pen.measureText(option.text).width);
+        })"""
+    )  # 16 for the arrow
+    assert len(left) == 12 and min(left) > 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_has_contrast(visit: Visit, demo: Demo, scheme: str) -> None:
     path, _ = demo

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,25 +15,16 @@ import pytest
 import layerscope as ls
 from layerscope.demo import DEFINITION, LABELS, WEIGHTS, images
 from layerscope.measure.top import read_labels
+from viewing import Open, camera_browser, text, until, visits
 
 pytest_plugins = ["browsing"]
 
-Open = Callable[..., Any]
 MIDDLE = ("#writes", "#summaries", "#bar", "#count", "#stage", "#readout", ".below")
-CAMERA = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: Any) -> Iterator[Any]:
-    """A Chromium with the camera that it draws itself."""
-    found = chromium.browser_type.launch(
-        executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=CAMERA
-    )
-    yield found
-    found.close()
+    yield from camera_browser(chromium)
 
 
 @pytest.fixture(scope="module")
@@ -55,50 +45,7 @@ def viewer(net: ls.Net) -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, viewer: Any) -> Iterator[Open]:
-    """Open a page; at the end nothing may have failed, and nothing been asked for elsewhere."""
-    faults: list[str] = []
-    contexts = []
-    home = viewer.url.split("/#")[0]
-
-    def opened(state: str = "", width: int = 1440, height: int = 900, **how: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, **how)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        page = context.new_page()
-        watch(page)
-        page.goto(f"{viewer.url}&{state}")
-        page.wait_for_selector("body[data-frame]")
-        return page
-
-    def watch(page: Any) -> None:
-        page.on("console", lambda message: faults.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("request", lambda asked: asked.url.startswith(home) or faults.append(asked.url))
-        page.on(
-            "websocket",
-            lambda asked: (
-                asked.url.startswith(home.replace("http", "ws")) or faults.append(asked.url)
-            ),
-        )
-
-    opened.watch = watch  # type: ignore[attr-defined]
-    yield opened
-    for context in contexts:
-        context.close()
-    assert not faults
-
-
-def text(page: Any, selector: str) -> str:
-    return " ".join((page.text_content(selector) or "").split())
-
-
-def until(page: Any, selector: str, pattern: str) -> str:
-    """The text of an element, when it is of that form."""
-    ends = time.monotonic() + 15
-    while not re.search(pattern, found := text(page, selector)):
-        assert time.monotonic() < ends, f"{selector}: {found!r} is not {pattern!r}"
-        page.wait_for_timeout(30)
-    return found
+    yield from visits(browser, viewer)
 
 
 def test_the_token_leaves_the_address(visit: Open, viewer: Any) -> None:
@@ -286,6 +233,86 @@ def test_params_as_filters(visit: Open) -> None:
     until(page, "#count", "48 of 48 channels")
 
 
+def test_params_come_in_parts(visit: Open, net: ls.Net) -> None:
+    """A filter of any part tells its true numbers, and leads to the unit of its channel."""
+    page = visit("blob=conv3")
+    page.click("#writes button:has-text('96x64x3x3')")
+    until(page, "#count", r"5,440 of 6,144 kernels shown, 3x3 each")
+    assert page.is_disabled(".pages button:has-text('previous')")
+    page.focus(".pages button:has-text('next')")
+    page.keyboard.press("Enter")
+    until(page, "#count", r"704 of 6,144 kernels shown, from 5,440 on")
+    assert page.is_disabled(".pages button:has-text('next')")
+    assert page.evaluate("document.activeElement.textContent") == "previous"
+    assert "first=5440" in page.url
+    box = page.locator("#stage canvas[data-drawn]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2 + 3)
+    told = until(page, "#readout", r"filter \d+, kernel \d+, y \d, x \d: ")
+    where = [int(v) for v in re.findall(r"\d+", told)[:4]]
+    value, precision = (float(v) for v in told.rpartition(": ")[2].split(" ± "))
+    true = float(net.params["conv3"][0].data[tuple(where)])
+    assert where[0] >= 85 and value == pytest.approx(true, abs=1.1 * precision)
+    page.mouse.down()
+    page.mouse.up()
+    until(page, "#unittitle", rf"^conv3 channel {where[0]}, y 6, x 6$")
+    until(page, "#filter", "conv3")
+    page.reload()
+    until(page, "#count", r"from 5,440 on")
+    page.click("#writes button:has-text('after ReLU')")
+    until(page, "#count", "^96 of 96 channels")
+
+
+def test_enter_leads_into_the_map_and_back(visit: Open) -> None:
+    """Also where nothing has the keys yet, as after a click on a layer."""
+    page = visit("blob=conv2&tile=7&y=3&x=4")
+    until(page, "#unittitle", "conv2 channel 7, y 3, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    until(page, "#unittitle", "conv2 channel 7, y 4, x 4")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    until(page, "#unittitle", "conv2 channel 8, y 4, x 4")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_diagram_can_be_read_and_follows(visit: Open, width: int) -> None:
+    page = visit("blob=conv1&layers=diagram", width=width)
+    for key in ["o"] * 9 + ["u"]:
+        page.keyboard.press(key)
+    page.wait_for_selector("#diagram [aria-current]")
+    scale, inside = page.evaluate(
+        """() => {
+          const svg = document.querySelector("#diagram svg");
+          const box = document.getElementById("diagram").getBoundingClientRect();
+          const block = document.querySelector("#diagram [aria-current]").getBoundingClientRect();
+          return [svg.getBoundingClientRect().width / svg.viewBox.baseVal.width,
+            block.top >= box.top - 1 && block.bottom <= box.bottom + 1 && block.right <= box.right + 1];
+        }"""
+    )
+    assert scale >= 0.599 and inside
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_numbers_in_cells_are_whole(visit: Open, width: int) -> None:
+    """None is cut off, and what is written is the number, rounded."""
+    page = visit("blob=conv2&tile=5&y=12&x=12", width=width)
+    until(page, "#why:not([aria-busy]) .check", "difference")
+    cut, cells = page.evaluate(
+        """() => {
+          const cells = [...document.querySelectorAll(".matrix.written i")];
+          const cut = (c) => c.scrollWidth > c.clientWidth || c.scrollHeight > c.clientHeight;
+          return [cells.filter(cut).length, cells.map((c) => [
+            c.closest(".named").querySelector("small").textContent, c.textContent, c.title])];
+        }"""
+    )
+    assert cut == 0 and len(cells) == 6 * 3 * 25
+    for name, words, title in cells:
+        times = float(name.partition("×")[2] or 1)
+        digits = len(words.partition(".")[2])
+        value = float(title.rpartition(": ")[2])
+        assert float(words) * times == pytest.approx(value, abs=0.501 * times / 10**digits)
+
+
 def test_vectors_and_probabilities(visit: Open, blobs: ls.Blobs) -> None:
     page = visit("blob=prob")
     until(page, "#count", "^12 of 12 values shown$")
@@ -340,7 +367,11 @@ def test_paste_and_drop(visit: Open) -> None:
 def test_the_camera(visit: Open) -> None:
     page = visit("blob=conv1&tile=3&y=20&x=20")
     page.keyboard.press("c")
-    until(page, "#status", r"camera: \d+\.\d frames a second, [1-9]\d+ shown, \d+ dropped")
+    until(
+        page,
+        "#status",
+        r"camera: \d+\.\d frames a second, \d+ ms behind, [1-9]\d+ shown, \d+ dropped",
+    )
     assert "image=camera" in page.url and "camera, cropped" in text(page, "#fed")
     until(page, "#why", "Freeze and explain")
     page.keyboard.press("f")
@@ -354,6 +385,7 @@ def test_the_camera(visit: Open) -> None:
     assert page.get_attribute("body", "data-frame") == frame
     page.keyboard.press("f")
     until(page, "#status", r"frames a second")
+    page.wait_for_selector(f"body:not([data-frame='{frame}'])")
     page.keyboard.press("c")
     until(page, "#fed", r"cat\.jpg")
 

@@ -195,7 +195,7 @@ def test_renamed_inserted_and_missing_layers(tmp_path: Path) -> None:
     longer = ls.open(path, MINI / "net.caffemodel")
     found = ls.compare(net, longer, feeds)
     assert found.only_b == ("more",) and found.only_a == () and found.first is None
-    assert "24 of 24 and 25 blobs aligned (24 by name); only in B: more" in str(found)
+    assert "24 blobs aligned of 24 in A and 25 in B (24 by name); only in B: more" in str(found)
     assert ls.compare(longer, net, feeds).only_a == ("more",)
 
 
@@ -401,4 +401,4 @@ def test_another_name_of_a_blob_is_not_alone(tmp_path: Path) -> None:
     pairs = {row.a: row.b for row in found.rows}
     assert pairs["fc6@relu6"] == "fc6" and found.first is None and len(found.rows) == 22
     assert found.again_a == ("fc6", "fc7") and found.only_a == found.only_b == ()
-    assert "22 of 24 and 22 blobs aligned" in str(found)
+    assert "22 blobs aligned of 24 in A and 22 in B" in str(found)

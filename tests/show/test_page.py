@@ -69,6 +69,7 @@ PAINT = f"""
 import {{ readFileSync }} from "node:fs";
 import {{ inflate }} from "{FOLDER}/inflate.js";
 import * as tiles from "{FOLDER}/tiles.js";
+import {{ paint }} from "{FOLDER}/paint.js";
 const given = JSON.parse(readFileSync(0, "utf8"));
 const [count, planes, height, width] = given.dims;
 const size = 8 * given.ends + count * planes * height * width;
@@ -78,10 +79,17 @@ const stack = {{ count, planes, height, width, codes: bytes.subarray(8 * given.e
   high: new Float32Array(bytes.buffer, 4 * given.ends, given.ends), missing: given.missing,
   lowest: given.low, highest: given.high, order: given.order ?? "RGB" }};
 const colors = Object.fromEntries(Object.entries(given.palettes).map(([n, p]) => [n, Uint8Array.from(p)]));
-const layout = {{ columns: given.columns, rows: Math.ceil(count / given.columns), times: 1, every: 1, width, height, gap: 1 }};
+const {{ times = 1, every = 1 }} = given;
+const [wide, tall] = [width, height].map((side) => Math.ceil(side / every) * times);
+const layout = {{ columns: given.columns, rows: Math.ceil(count / given.columns), times, every, width: wide, height: tall, gap: 1 }};
 const answer = {{}};
 for (const [scale, color] of given.ways) {{
-  answer[scale + " " + color] = [...tiles.paint(stack, tiles.orderOf(stack, "index"), layout, scale, color, colors)];
+  const order = tiles.orderOf(stack, "index");
+  const pixels = paint(stack, order, layout, scale, color, colors);
+  answer[scale + " " + color] = [...pixels];
+  // What is drawn over other pixels is the same as what is drawn anew.
+  const other = paint(stack, order.toReversed(), layout, scale, color, colors);
+  if (String(paint(stack, order, layout, scale, color, colors, other)) !== String(pixels)) throw new Error("what was there shows");
 }}
 answer.size = tiles.sizeOf(layout);
 console.log(JSON.stringify(answer));
@@ -143,6 +151,47 @@ def test_filters_in_colour(order: str) -> None:
         scale = way.split()[0]
         wanted = grid(values, scale, channels=order, columns=3).array
         close_in_color(pixels, wanted, "gray")
+
+
+def test_what_is_no_number_is_magenta_in_colour_too() -> None:
+    """Whichever of the three planes it is in."""
+    values = np.random.default_rng(7).normal(size=(3, 3, 4, 5)).astype(np.float32)
+    for plane in range(3):
+        values[plane, plane, 1, 2] = np.nan
+    for pixels in painted(values).values():
+        magenta = (pixels == (255, 0, 255, 255)).all(axis=-1)
+        assert sorted(zip(*np.nonzero(magenta), strict=True)) == [(1, 2), (1, 8), (1, 14)]
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_enlarged_tiles_repeat_each_pixel(planes: int) -> None:
+    values = np.random.default_rng(8).normal(size=(5, planes, 4, 3)).astype(np.float32)
+    small, large = painted(values), painted(values, times=3)
+    for way, pixels in small.items():
+        wanted = np.zeros((2 * 13 - 1, 3 * 10 - 1, 4), np.uint8)
+        for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
+            tile = pixels[5 * row :, 4 * column :][:4, :3]
+            each = np.repeat(np.repeat(tile, 3, axis=0), 3, axis=1)
+            wanted[13 * row :, 10 * column :][:12, :9] = each
+        np.testing.assert_array_equal(large[way], wanted)
+
+
+@pytest.mark.parametrize("planes", [1, 3])
+def test_tiles_made_smaller_show_the_mean_level_of_each_block(planes: int) -> None:
+    values = np.random.default_rng(9).uniform(-1, 2, (2, planes, 7, 5)).astype(np.float32)
+    values[1, 0, 6, 4] = np.inf
+    low, high = values[np.isfinite(values)].min(), values[np.isfinite(values)].max()
+    pixels = painted(values, every=2, low=float(low), high=float(high))["all gray"]
+    top = 252 if planes == 1 else 255  # a palette leaves room for magenta, see pictures/color.py
+    for tile, y, x in np.ndindex(2, 4, 3):
+        block = values[tile, :, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+        found = pixels[y, 4 * tile + x]
+        if not np.isfinite(block).all():
+            assert tuple(found) == (255, 0, 255, 255) and (tile, y, x) == (1, 3, 2)
+            continue
+        levels = ((block - low) / (high - low) * top).mean(axis=(1, 2))
+        colors = levels if planes == 3 else palette("gray")[int(levels[0] + 0.5)]
+        assert np.abs(found[:3].astype(float) - colors).max() <= 1.5
 
 
 def test_after_relu_is_computed_from_before() -> None:

@@ -283,3 +283,44 @@ def test_check_looks_at_every_piece_of_a_large_param() -> None:
     array[[0, 2**18, -1]] = np.nan
     array[2**18 - 1] = np.inf
     assert _faults(array) == (3, 1)
+
+
+def test_memory_is_counted_in_the_types_of_the_file(tmp_path: Path) -> None:
+    """float16, bfloat16, int8 and 4 bits: against bytes by hand."""
+    import ml_dtypes
+    from onnx import TensorProto, helper, numpy_helper
+
+    kinds = {"h": (np.float16, (3, 5)), "b": (ml_dtypes.bfloat16, (7,)), "q": (np.int8, (11, 2)),
+             "i": (ml_dtypes.int4, (3, 3)), "f": (np.float32, (13,))}  # fmt: skip
+    tops = [f"to_{name}" for name in kinds]
+    elements = {"h": TensorProto.FLOAT16, "i": TensorProto.INT8}
+    nodes = [
+        node
+        for name in kinds
+        for node in (
+            helper.make_node("Cast", [name], [f"wide_{name}"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["x", f"wide_{name}"], [f"m_{name}"], name=f"m_{name}"),
+            helper.make_node(
+                "Cast", [f"m_{name}"], [f"to_{name}"], to=elements.get(name, TensorProto.FLOAT)
+            ),
+        )
+    ]
+    graph = helper.make_graph(
+        nodes, "kinds", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_empty_tensor_value_info(top) for top in tops],
+        [numpy_helper.from_array(np.ones(dims, kind), name)
+         for name, (kind, dims) in kinds.items()],
+    )  # fmt: skip
+    path = tmp_path / "kinds.onnx"
+    imports = [helper.make_opsetid("", 21)]
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=imports, ir_version=10).SerializeToString()
+    )
+    found = tables(ls.open(path))
+    params = {row.layer: row.bytes for row in found.params}
+    assert params == {"m_h": 30, "m_b": 14, "m_q": 22, "m_i": 5, "m_f": 52}  # 9 of 4 bits: 36
+    assert found.totals.weight_bytes == 30 + 14 + 22 + 5 + 52
+    activations = {row.blob: row.bytes for row in found.activations}
+    assert activations["m_h"] == 60 and activations["to_h"] == 30 and activations["to_i"] == 9
+    costs = {row.layer: row.activation_bytes for row in found.layers}
+    assert costs["to_h"] == 30

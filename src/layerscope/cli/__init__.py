@@ -15,6 +15,7 @@ from layerscope.cli.compare import compare
 from layerscope.cli.convert import convert
 from layerscope.cli.demo import demo
 from layerscope.cli.diagram import diagram
+from layerscope.cli.dream import dream
 from layerscope.cli.explain import explain
 from layerscope.cli.layers import layers
 from layerscope.cli.report import report
@@ -38,6 +39,7 @@ layerscope demo                                     a first look, nothing needed
 layerscope shapes deploy.prototxt weights.caffemodel
 layerscope show   deploy.prototxt weights.caffemodel cat.jpg --blob conv1 -o conv1.png
 layerscope explain deploy.prototxt weights.caffemodel cat.jpg --unit conv1:12,30,17
+layerscope dream  deploy.prototxt weights.caffemodel --unit conv3:7 -o unit.png
 layerscope attribute deploy.prototxt weights.caffemodel cat.jpg --of prob:top1 -o why.png
 layerscope report deploy.prototxt weights.caffemodel cat.jpg -o cat.html
 layerscope compare deploy.prototxt before.caffemodel after.caffemodel --input cat.jpg
@@ -60,6 +62,7 @@ for command in (
     shapes,
     show,
     explain,
+    dream,
     attribute,
     report,
     compare,

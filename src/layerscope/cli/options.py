@@ -187,7 +187,10 @@ def parse_inputs(given: Sequence[str]) -> dict[str, str]:
     for words in given:
         name, _, file = words.partition("=")
         if not (name and file):
-            raise UsageError(f"--input {printable(words)}: write it as NAME=FILE")
+            raise UsageError(
+                f"--input {printable(words)}: write it as NAME=FILE; an image, or an .npz with an"
+                " array for each input, stands behind the net without --input"
+            )
         if name in found:
             raise UsageError(f"--input {printable(name)} is given twice")
         found[name] = file

@@ -43,6 +43,7 @@ class Item:
         names: other names that it could go by: its layer's, its file's.
         norm: the item that is this one times and plus constants of each channel, where nothing
             else reads this one.
+        coding: whether it only rounds another to codes, decodes it, or stands in between.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Item:
     family: str
     names: tuple[str, ...] = ()
     norm: str = ""
+    coding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,11 @@ Keys = Callable[[Item], Iterable[str]]
 
 
 def align(
-    a: Sequence[Item], b: Sequence[Item], given: Mapping[str, str] | None = None
+    a: Sequence[Item],
+    b: Sequence[Item],
+    given: Mapping[str, str] | None = None,
+    *,
+    names_tell: bool = False,
 ) -> Alignment:
     """Align two lists of items.
 
@@ -94,6 +100,7 @@ def align(
         a: in the order in which they run.
         b: the same of the other net.
         given: names of A to names of B that belong together whatever they look like.
+        names_tell: whether one name is one thing, whatever the family.
 
     Raises:
         UnknownNameError: a given name does not exist; the message names the nearest.
@@ -102,6 +109,8 @@ def align(
     found = _Aligned(a, b)
     for left, right in (given or {}).items():
         found.take(*_given(a, b, left, right), "map")
+    if names_tell:
+        found.by_names(_exact, "name", same_family=False)
     for keys, how in _LEVELS:
         found.by_names(keys, how, same_family=True)
     for begin, end in found.gaps():

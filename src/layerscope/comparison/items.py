@@ -15,8 +15,10 @@ from layerscope.net import Blob, Layer, Net
 
 # ONNX ops that one net has where another has their like; an op that is not here is its own family.
 _FAMILIES: dict[str, tuple[str, ...]] = {
-    "weighted": ("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger",
-                 "QLinearConv", "QLinearMatMul", "QGemm", "FusedConv", "FusedGemm"),
+    "weighted": ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "QLinearMatMul",
+                 "QGemm", "FusedConv", "FusedGemm"),
+    "products": ("ConvInteger", "MatMulInteger"),  # in codes: a scale makes them numbers
+    "scales": ("DynamicQuantizeLinear",),
     "affine": ("BatchNormalization", "InstanceNormalization", "Mul", "Div"),
     "sum": ("Add", "Sub", "Sum", "QLinearAdd"),
     "neuron": ("Relu", "LeakyRelu", "QLinearLeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Sigmoid",
@@ -29,23 +31,29 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "form": ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout",
              "Cast", "QuantizeLinear", "DequantizeLinear"),
 }  # fmt: skip
+_OF_SCALES = ("Mul", "Reshape", "Squeeze", "Unsqueeze", "Cast")
 _SIGNED = ("weighted", "affine", "sum")
 FAMILY_OF: dict[str, str] = {op: name for name, ops in _FAMILIES.items() for op in ops}
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One param of a net: the item, its layer, and its numbers where it has any."""
+    """One param of a net: the item, its layer, and its numbers where it has any.
+
+    `by_inputs` is true for a matrix that has a row for each input of its layer, as MatMul reads it;
+    others have one for each output.
+    """
 
     item: Item
     layer: Layer
     array: NDArray[Any] | None
+    by_inputs: bool = False
 
 
 def blob_items(net: Net) -> list[Item]:
     """Every blob, in the order of the net, with its shape for a batch of one."""
     values, again = _families_of_values(net), other_names(net)
-    batch, norms = _batch(net), _norms(net, values)
+    batch, norms, coding = _batch(net), _norms(net, values), coding_values(net)
     return [
         Item(
             name=blob.name,
@@ -53,6 +61,7 @@ def blob_items(net: Net) -> list[Item]:
             family="again" if blob.name in again else _family(blob, net, values),
             names=(blob.layer, blob.base),
             norm=norms.get(blob.name, ""),
+            coding=blob.value in coding,
         )
         for blob in net.blobs.values()
     ]
@@ -65,26 +74,52 @@ def param_items(net: Net) -> list[Weights]:
     are in that, and no params here.
     """
     found, decoded, settings = [], decoded_weights(net), settings_of_codes(net)
+    by_inputs = _by_inputs(net)
     for layer in net.layers:
         learned = [param for param in layer.params if param.name not in settings]
         for number, param in enumerate(learned):
             if not param.shared_with:
                 names = (f"{layer.name}/{number}",)
                 item = Item(param.name, param.shape, f"param {number}", names)
-                found.append(Weights(item, layer, decoded.get(param.name, param.array)))
+                array = decoded.get(param.name, param.array)
+                found.append(Weights(item, layer, array, param.name in by_inputs))
     return found
+
+
+def _by_inputs(net: Net) -> frozenset[str]:
+    """The matrices that a product reads with a row for each input."""
+    decoded = {
+        node.output[0]: node.input[0]
+        for node in net.graph.nodes
+        if node.op_type == "DequantizeLinear"
+    }
+    found = set()
+    for node in net.graph.nodes:
+        turned = any(each.name == "transB" and each.i for each in node.attribute)
+        if FAMILY_OF.get(node.op_type) in ("weighted", "products") and not turned:
+            at = 3 if node.op_type.startswith("Q") else 1
+            if "Conv" not in node.op_type and at < len(node.input):
+                found.add(decoded.get(node.input[at], node.input[at]))
+    return frozenset(found)
 
 
 def _families_of_values(net: Net) -> Mapping[str, str]:
     """For each value the family of the op that writes it; a bias that is added is its weights'."""
     families: dict[str, str] = {}
-    tensors, codes = net.graph.tensors, codes_of(net)
+    fixed, codes = set(net.graph.tensors), codes_of(net)
     for node in net.graph.nodes:
         family = FAMILY_OF.get(node.op_type, node.op_type)
-        moving = [name for name in node.input if name and name not in tensors]
+        moving = [name for name in node.input if name and name not in fixed]
+        if node.input and not moving:
+            fixed.update(node.output)
         if node.op_type in ("Add", "Sub") and len(moving) == 1:
-            before = families.get(moving[0], "affine")
-            family = before if before in ("weighted", "affine") else "affine"
+            added = families.get(moving[0], "affine")
+            family = added if added in ("weighted", "affine") else "affine"
+        before = [families.get(name, "") for name in moving]
+        if "products" in before:
+            family = "weighted" if node.op_type == "Mul" else "products"
+        elif node.op_type in _OF_SCALES and before and set(before) == {"scales"}:
+            family = "scales"
         if node.op_type == "DequantizeLinear" and moving and families.get(moving[0]) == "neuron":
             family = "neuron"
         for name in node.output:
@@ -92,9 +127,21 @@ def _families_of_values(net: Net) -> Mapping[str, str]:
             known = codes.get(name)
             clipped = known is not None and known.clips
             coding = node.op_type == "QuantizeLinear" and moving
-            before = families.get(moving[0], "") if coding else family
-            families[name] = "neuron" if clipped and before in _SIGNED else family
+            written = families.get(moving[0], "") if coding else family
+            families[name] = "neuron" if clipped and written in _SIGNED else family
     return families
+
+
+def coding_values(net: Net) -> frozenset[str]:
+    """The values that a quantizer put in between: codes, their scales, sums of codes."""
+    families = _families_of_values(net)
+    found: set[str] = set()
+    for node in net.graph.nodes:
+        between = {families.get(name) for name in node.output} & {"products", "scales"}
+        scaled = node.op_type == "Mul" and any(families.get(i) == "products" for i in node.input)
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") or between or scaled:
+            found.update(node.output)
+    return frozenset(found)
 
 
 def _norms(net: Net, families: Mapping[str, str]) -> dict[str, str]:

@@ -108,7 +108,55 @@ def decoded_weights(net: Net) -> Mapping[str, NDArray[Any]]:
             numbers -= _along(zero, codes.ndim, axis)
         found[names[0]] = numbers * _along(scale, codes.ndim, axis)
         found.update(_bias(node, tensors))
+    return {**_of_whole_numbers(net), **found}
+
+
+def _of_whole_numbers(net: Net) -> dict[str, NDArray[Any]]:
+    """The weights of ConvInteger and MatMulInteger: a product behind the op has their scale.
+
+    It multiplies by the scale of the input, which is computed, times that of the weights.
+    """
+    tensors, found = net.graph.tensors, {}
+    readers: dict[str, list[NodeProto]] = {}
+    writers: dict[str, NodeProto] = {}
+    for node in net.graph.nodes:
+        writers.update(dict.fromkeys(node.output, node))
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    for node in net.graph.nodes:
+        if node.op_type not in ("ConvInteger", "MatMulInteger"):
+            continue
+        codes = tensors.get(node.input[1])
+        scale = tensors.get(_scale_behind(node, readers, writers))
+        zero = tensors.get(node.input[3]) if len(node.input) > 3 else None
+        axis = 0 if node.op_type == "ConvInteger" else -1
+        if codes is None or scale is None or scale.size not in (1, codes.shape[axis]):
+            continue
+        numbers = codes.astype(np.float32)
+        if zero is not None and zero.size in (1, scale.size):
+            numbers -= _along(zero, codes.ndim, axis)
+        found[node.input[1]] = numbers * _along(scale, codes.ndim, axis)
     return found
+
+
+def _scale_behind(
+    node: NodeProto, readers: Mapping[str, list[NodeProto]], writers: Mapping[str, NodeProto]
+) -> str:
+    """The last factor of what the sums of an op are multiplied by; "" where there is none."""
+    value = node.output[0]
+    for after in readers.get(value, ()):
+        if after.op_type == "Cast":
+            value = after.output[0]
+    for after in readers.get(value, ()):
+        factors = [name for name in after.input if name != value]
+        if after.op_type == "Mul" and factors:
+            product = writers.get(factors[0])
+            while product is not None and product.op_type in ("Reshape", "Unsqueeze"):
+                product = writers.get(product.input[0])
+            if product is not None and product.op_type == "Mul":
+                fixed = [name for name in product.input if name not in writers]
+                return fixed[0] if fixed else ""
+    return ""
 
 
 def _bias(node: NodeProto, tensors: Mapping[str, NDArray[Any] | None]) -> dict[str, NDArray[Any]]:
@@ -129,6 +177,8 @@ def settings_of_codes(net: Net) -> frozenset[str]:
         places = [*_PLACES.get(node.op_type, ()), *_WEIGHTS.get(node.op_type, ())[1:3]]
         if node.op_type.startswith("QLinear") or node.op_type == "QGemm":
             places += [1, 2] if node.op_type != "QLinearConcat" else []
+        if node.op_type in ("ConvInteger", "MatMulInteger"):
+            places += [2, 3]
         found |= {node.input[at] for at in places if at < len(node.input) and node.input[at]}
     return frozenset(found)
 

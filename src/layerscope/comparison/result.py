@@ -102,7 +102,9 @@ class Comparison:
         rows: a row for each aligned pair, in the order in which A runs.
         only_a, only_b: names that have no partner.
         again_a, again_b: of the rest those that are others under another name: what dropout passes
-            on when testing, the codes of a blob that follows as numbers.
+            on when testing.
+        coded_a, coded_b: of the rest those that only round others to codes, decode them, or stand
+            in between.
         unlike: of those the ones that both nets have, in different shapes, in words.
         not_held: pairs that could not be held against each other, and why, in words.
         by, threshold: the measure and the number beyond which two differ.
@@ -119,6 +121,8 @@ class Comparison:
     only_b: tuple[str, ...]
     again_a: tuple[str, ...]
     again_b: tuple[str, ...]
+    coded_a: tuple[str, ...]
+    coded_b: tuple[str, ...]
     unlike: tuple[str, ...]
     not_held: tuple[str, ...]
     by: Measure
@@ -143,8 +147,8 @@ class Comparison:
     def total(self) -> tuple[int, int]:
         """How many blobs (or params) A and B have."""
         aligned = len(self.rows) + len(self.not_held)
-        of_a = aligned + len(self.only_a) + len(self.again_a)
-        return of_a, aligned + len(self.only_b) + len(self.again_b)
+        of_a = aligned + len(self.only_a) + len(self.again_a) + len(self.coded_a)
+        return of_a, aligned + len(self.only_b) + len(self.again_b) + len(self.coded_b)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """The rows as flat dicts; `pandas.DataFrame(comparison.to_rows())` is a table."""
@@ -165,6 +169,8 @@ class Comparison:
             "only_b": list(self.only_b),
             "again_a": list(self.again_a),
             "again_b": list(self.again_b),
+            "coded_a": list(self.coded_a),
+            "coded_b": list(self.coded_b),
             "unlike": list(self.unlike),
             "not_held": list(self.not_held),
             "feed": self.feed,
@@ -211,18 +217,31 @@ class Alone(TypedDict):
     only_b: tuple[str, ...]
     again_a: tuple[str, ...]
     again_b: tuple[str, ...]
+    coded_a: tuple[str, ...]
+    coded_b: tuple[str, ...]
     unlike: tuple[str, ...]
 
 
 def alone(found: Alignment, a: Sequence[Item], b: Sequence[Item]) -> Alone:
     """What has no partner, by name."""
+
+    def named(items: Sequence[Item], places: Sequence[int], kind: str) -> tuple[str, ...]:
+        return tuple(items[i].name for i in places if _kind(items[i]) == kind)
+
     return Alone(
-        only_a=tuple(a[i].name for i in found.only_a if a[i].family != "again"),
-        only_b=tuple(b[j].name for j in found.only_b if b[j].family != "again"),
-        again_a=tuple(a[i].name for i in found.only_a if a[i].family == "again"),
-        again_b=tuple(b[j].name for j in found.only_b if b[j].family == "again"),
+        only_a=named(a, found.only_a, "only"),
+        only_b=named(b, found.only_b, "only"),
+        again_a=named(a, found.only_a, "again"),
+        again_b=named(b, found.only_b, "again"),
+        coded_a=named(a, found.only_a, "coded"),
+        coded_b=named(b, found.only_b, "coded"),
         unlike=tuple(_unlike(a[i], b[j]) for i, j in found.unlike),
     )
+
+
+def _kind(item: Item) -> str:
+    """Why an item may have no partner."""
+    return "coded" if item.coding else "again" if item.family == "again" else "only"
 
 
 def _unlike(one: Item, other: Item) -> str:

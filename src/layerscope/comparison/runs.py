@@ -6,10 +6,11 @@ once for each group: one group costs no time beyond two runs, several cost two r
 each.  Within a group every blob is let go as soon as it was compared, and the sessions of a group
 are let go before the next one's are made, as they hold the weights in a packed form.
 
-Measured with VGG-16 and one image (110 MB of blobs in each net), the most that the process held:
-2.37 GB when each net gives its last blob only, 2.57 GB compared in one group, 2.62 GB in groups of
-100 MB, in two to four times the time.  So one group is the usual way, and groups are for batches
-and large images, where blobs outweigh weights.
+Measured with VGG-16 and one image (115 MB of blobs in each net), the most that the process held:
+2.51 GB when each net gives its last blob only, 2.65 GB compared in one group; 2.75 GB in groups of
+100 MB, for 1.8 times the processor's time, as every group packs the weights anew.  What the process
+holds is the packed weights, so groups gain nothing there.  One group is the usual way, and groups
+are for batches and large images, where blobs outweigh weights.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from layerscope.comparison.runs import turned
 from layerscope.errors import UsageError
 from layerscope.measure.similarity import similarity
 from layerscope.net import Net
-from layerscope.text import plural, printable
+from layerscope.text import plural, printable, shape
 
 
 def compare_weights(
@@ -36,7 +36,7 @@ def compare_weights(
         if params and all(each.array is None for each in params):
             raise UsageError(f"{name}, net {printable(net.name)}, was opened without weights")
     items_a, items_b = [each.item for each in of_a], [each.item for each in of_b]
-    found = checked(align(items_a, items_b, match), items_a, items_b, "params")
+    found = checked(align(items_a, items_b, match, names_tell=True), items_a, items_b, "params")
     lacking = [p for p in found.pairs if of_a[p.a].array is None or of_b[p.b].array is None]
     rows = {p: _row(of_a[p.a], of_b[p.b], p, rule) for p in found.pairs if p not in lacking}
 
@@ -82,7 +82,15 @@ def _notes(a: Net, b: Net) -> tuple[str, ...]:
 
 def _arrays(one: Weights, other: Weights) -> Arrays:
     assert one.array is not None and other.array is not None
+    if _square_and_turned(one, other):
+        return one.array, other.array.T
     return one.array, turned(other.array, one.array.shape)
+
+
+def _square_and_turned(one: Weights, other: Weights) -> bool:
+    """Whether two matrices have rows for unlike things, which a square shape does not tell."""
+    same = one.item.shape == other.item.shape and len(set(one.item.shape)) == 1
+    return same and len(one.item.shape) == 2 and one.by_inputs != other.by_inputs
 
 
 def _row(one: Weights, other: Weights, pair: Pair, rule: Rule) -> Row:
@@ -97,7 +105,9 @@ def _row(one: Weights, other: Weights, pair: Pair, rule: Rule) -> Row:
         type_a=one.layer.type,
         type_b=other.layer.type,
         how=pair.how,
-        turned=turned_words(one.item.shape, other.item.shape),
+        turned=f"B {shape(other.item.shape)} transposed"
+        if _square_and_turned(one, other)
+        else turned_words(one.item.shape, other.item.shape),
         worst=measures,
         overall=measures,
         input=0,

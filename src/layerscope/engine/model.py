@@ -13,10 +13,13 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper, nu
 from layerscope.inputs import METADATA_KEY, Preprocessing
 from layerscope.net import Net, values_read
 
+_BLOCKED = 4  # axes of the values that the runtime may hold in a blocked layout
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
 # Arrays of other ops stand in the graph too: where the optimizer moves a Transpose past a sum, it
 # turns the array of the sum, and one that is handed over would come back as it was.
+# Products are not moved past; ops that take the array alone may vanish, so what reads them counts.
 WEIGHING = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN Gather".split())
+ALONE = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
 MOST_INLINE = 2**28  # bytes; a model holds less than 2**31
 
 
@@ -48,6 +51,34 @@ def model(net: Net, values: Sequence[str]) -> ModelProto:
     return helper.make_model(graph, opset_imports=imports, ir_version=net.graph.ir_version)
 
 
+def put_in_order(held: ModelProto, net: Net, values: Sequence[str]) -> None:
+    """Have the runtime finish each image-like value where it is made, not at the end of the run.
+
+    The runtime computes convolutions in a blocked channel layout, and turns each value that is an
+    output back into N C H W by a step of its own.  It walks the graph from its ends, the last one
+    first, so most of those steps would come at the end of the run: until then every value is held
+    twice, and has left the processor's cache when it is turned.  A reader of each value, in
+    reversed order, makes the walk begin at the first value.  `Size` reads no numbers, and its
+    result is not asked for.
+    """
+    order = [
+        value
+        for value in values
+        if net.graph.types.get(value) == TensorProto.FLOAT
+        and len(net.graph.shapes.get(value, ())) == _BLOCKED
+    ]
+    if len(order) < 2:
+        return
+    taken = {*net.graph.shapes, *(name for node in held.graph.node for name in node.output)}
+    for value in reversed(order):
+        name = f"{value}:size"
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        held.graph.node.append(helper.make_node("Size", [value], [name]))
+        held.graph.output.append(helper.make_tensor_value_info(name, TensorProto.INT64, ()))
+
+
 def is_held(element: int) -> bool:
     """Whether NumPy itself has a type for these numbers; bfloat16 and its like are cast."""
     return helper.tensor_dtype_to_np_dtype(element).type.__module__ == "numpy"
@@ -64,9 +95,11 @@ def beside(net: Net) -> dict[str, NDArray[Any]]:
     The runtime refuses those that no node reads.
     """
     weighing: dict[str, bool] = {}
-    for node in net.graph.nodes:
+    for node in reversed(net.graph.nodes):
+        alone = node.op_type in ALONE and all(weighing.get(name, True) for name in node.output)
         for name in values_read(node):
-            weighing[name] = weighing.get(name, True) and node.op_type in WEIGHING
+            fit = node.op_type in WEIGHING or (alone and node.input[0] == name)
+            weighing[name] = weighing.get(name, True) and fit
     return {
         name: array
         for name, array in net.graph.tensors.items()

@@ -11,31 +11,31 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import NodeProto, helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, is_held, model
+from layerscope.engine.model import beside, is_held, model, put_in_order
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
+from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
 KEPT_NETS = 4  # per net: those made from it for a run
 KEPT_SESSIONS = 2  # per net: one that captures all, one for a choice of blobs
 MEMORY_SHARE = 0.9
+LOOP_SECONDS = 300.0  # of a run of a net with a Loop, which may have no end
 _FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
 _made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
-_largest: WeakKeyDictionary[Net, int] = WeakKeyDictionary()  # bytes of a net's largest value
+_sizes: WeakKeyDictionary[Net, dict[str, int]] = WeakKeyDictionary()
 
 
 class Session:
@@ -48,16 +48,27 @@ class Session:
             else wants it.
         planned: whether the second run lays out its memory as one block, beside what the first one
             left; a gradient is as quick without, and takes a third less.
+        keeps: whether memory that a run needed is kept for the next ones: where these want other
+            blobs each time it becomes more and more, in pieces.
     """
 
     def __init__(
-        self, net: Net, values: Sequence[str], *, spins: bool = True, planned: bool = True
+        self,
+        net: Net,
+        values: Sequence[str],
+        *,
+        spins: bool = True,
+        planned: bool = True,
+        keeps: bool = True,
     ) -> None:
         options = ort.SessionOptions()
         options.enable_mem_pattern = planned
+        options.enable_cpu_mem_arena = keeps
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
+        self._net = quoted(net.name)
+        self._loop = next(filter(_loops, net.graph.nodes), None)
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
         # external initializers alone it would copy each of them; as initializers that the caller
@@ -71,9 +82,12 @@ class Session:
             options.add_external_initializers(list(arrays), self._held)
         for name, value in zip(arrays, self._held, strict=True):
             options.add_initializer(name, value)
+        graph = model(net, values)
+        self._names = [each.name for each in graph.graph.output]
+        put_in_order(graph, net, values)
         try:
             self._session = ort.InferenceSession(
-                model(net, values).SerializeToString(),
+                graph.SerializeToString(),
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,
@@ -89,15 +103,50 @@ class Session:
         self, feeds: Mapping[str, NDArray[Any]], values: Sequence[str] | None = None
     ) -> list[NDArray[Any]]:
         """The values, in the order in which they were asked for; `values` are some of them."""
-        wanted = None if values is None else list(values)
+        wanted = self._names if values is None else list(values)
         try:
+            if self._loop is not None:
+                return self._run_loop(self._loop, feeds, wanted)
             found: list[NDArray[Any]] = self._session.run(wanted, dict(feeds))
+        except LimitError:
+            raise
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if "alloc" in reason.lower():
                 raise LimitError(f"not enough memory for this run: {printable(reason)}") from None
             raise UnsupportedError(f"ONNX Runtime stopped{_stopped(reason)}") from None
         return found
+
+    def _run_loop(
+        self, loop: NodeProto, feeds: Mapping[str, NDArray[Any]], wanted: list[str] | None
+    ) -> list[NDArray[Any]]:
+        """Run what may never end: it ends with Ctrl-C, and when its time is over."""
+        options = ort.RunOptions()
+        options.log_severity_level = 4
+        try:
+            return call_until(
+                LOOP_SECONDS,
+                lambda: list(self._session.run(wanted, dict(feeds), options)),
+                lambda: setattr(options, "terminate", True),
+            )
+        except TimeoutError:
+            raise LimitError(
+                f"net {self._net}: layer {quoted(loop.name)} ({loop.op_type}) repeats its graph,"
+                f" and the run took longer than {LOOP_SECONDS:g} s"
+            ) from None
+
+
+def _loops(outer: NodeProto) -> bool:
+    """Whether a node is a Loop, or holds one."""
+    waiting = [outer]
+    while waiting:
+        node = waiting.pop()
+        if node.op_type == "Loop":
+            return True
+        for each in node.attribute:
+            if each.HasField("g") or each.graphs:
+                waiting += [inner for graph in (each.g, *each.graphs) for inner in graph.node]
+    return False
 
 
 def _value_of(array: NDArray[Any], element: int) -> Any:
@@ -160,7 +209,7 @@ def fed_and_fitting(
 def _fed(
     net: Net, inputs: Any, *, allow_missing: bool, exact: bool = False
 ) -> tuple[dict[str, Fed], Net]:
-    if net.missing and not allow_missing:
+    if not allow_missing and net.missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
     fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
@@ -276,7 +325,18 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
         raise UnknownNameError(
             f"{quoted(name)} is a layer, not a blob; it writes {', '.join(writer.tops)}"
         )
-    wanted: list[str] = [known[aliases.get(name, name)].name for name in blobs]
+    wanted: list[str] = []
+    for name in blobs:
+        try:
+            wanted.append(known[aliases.get(name, name)].name)
+        except UnknownNameError as error:
+            lost = net.not_computed
+            if not lost:
+                raise
+            raise UnknownNameError(
+                f"{error}; {plural(len(lost), 'layer')} not computed, so what they write is not"
+                f" there: {printable(lost[0].reason, 160)}"
+            ) from None
     for name in wanted:
         if name not in fitting.blobs:
             unfed = ", ".join(printable(n) for n in net.inputs if n not in fitting.inputs)
@@ -290,12 +350,10 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
     for first in list(fed)[:1]:
         batch = fed[first].array.shape[0] if fed[first].array.ndim else 1
         declared = (net.graph.shapes[first] or (1,))[0]
-    values = {net.blobs[name].value for name in wanted}
-    needed = sum(_bytes(net, value) for value in values)
+    sizes = _bytes(net)
+    needed = sum(sizes[value] for value in {net.blobs[name].value for name in wanted})
     # What is not kept is still made, and some of it is larger than all that is kept.
-    if net not in _largest:
-        _largest[net] = max((_bytes(net, v) for v in net.graph.shapes), default=0)
-    needed = max(needed, _largest[net])
+    needed = max(needed, max(sizes.values(), default=0))
     needed = int(needed * batch / max(declared, 1))
     free = _available_memory()
     if free and needed > MEMORY_SHARE * free:
@@ -305,17 +363,11 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
         )
 
 
-def _bytes(net: Net, value: str) -> int:
-    """Bytes of a value, at the batch size of the file."""
-    return prod(net.graph.shapes[value]) * _size_of(net.graph.types.get(value, 0))
-
-
-@cache
-def _size_of(element: int) -> int:
-    try:
-        return max(1, int(helper.tensor_dtype_to_np_dtype(element).itemsize))
-    except (KeyError, TypeError):
-        return 4
+def _bytes(net: Net) -> dict[str, int]:
+    """Bytes of each value, at the batch size of the file; counted once for a net."""
+    if net not in _sizes:
+        _sizes[net] = {value: net.graph.bytes(value) for value in net.graph.shapes}
+    return _sizes[net]
 
 
 def _available_memory() -> int:

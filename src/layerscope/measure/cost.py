@@ -9,8 +9,6 @@ import onnx
 
 from layerscope.net import Graph, Layer, Net
 
-BYTES = 4  # of a float32
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -20,7 +18,7 @@ class Cost:
         multiply_adds: products that are added up (one multiply-add is counted once, not as two
             operations); what adds, compares or normalizes without weights counts nothing.
         weights: learned numbers; shared ones count where they are first used.
-        weight_bytes: the same in bytes of float32.
+        weight_bytes: what those take in the file.
         activation_bytes: bytes of the blobs that the layer writes.
     """
 
@@ -47,12 +45,12 @@ def layer_costs(net: Net) -> list[Cost]:
 
 def _layer_cost(net: Net, layer: Layer) -> Cost:
     weights = sum(param.size for param in layer.params if not param.shared_with)
-    tops = {net.blobs[top].value: prod(net.blobs[top].shape) for top in layer.tops}
+    tops = {net.blobs[top].value for top in layer.tops}
     return Cost(
         multiply_adds=sum(node_multiply_adds(net.graph.nodes[i], net.graph) for i in layer.nodes),
         weights=weights,
-        weight_bytes=BYTES * weights,
-        activation_bytes=BYTES * sum(tops.values()),
+        weight_bytes=sum(param.bytes for param in layer.params if not param.shared_with),
+        activation_bytes=sum(map(net.graph.bytes, tops)),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import onnx
 
 from layerscope.measure.boxes import Box, Part, add
-from layerscope.measure.influence import SAME_PLACE, Rule, rule_of
+from layerscope.measure.influence import NO_PATH, SAME_PLACE, Rule, rule_of
 from layerscope.measure.influence.step import reads
+from layerscope.measure.sizes import known_sizes
 from layerscope.net import Net
 
 
@@ -17,11 +19,14 @@ class Paths:
     """The ways from each value of a net back to its inputs; rules are made when they are needed."""
 
     def __init__(self, net: Net) -> None:
-        self.graph = net.graph
+        sizes = known_sizes(net.graph)
+        self.graph = replace(net.graph, tensors={**net.graph.tensors, **sizes})
         self.alive = set(net.graph.inputs)
         self.producer: dict[str, tuple[int, int]] = {}
         self.same: dict[str, str] = {}  # a value, and the one whose box it shares
         for i, node in enumerate(net.graph.nodes):
+            if node.op_type in NO_PATH:
+                continue  # a size hangs on no number
             if any(name in self.alive for name in reads(node)):
                 self.alive.update(name for name in node.output if name)
                 self.producer.update({name: (i, k) for k, name in enumerate(node.output) if name})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from layerscope.errors import UsageError
 from layerscope.measure.boxes import Box, Part, hull
 from layerscope.measure.paths import paths_of
-from layerscope.measure.strides import Extent, Receptive, Status, receptive_fields
+from layerscope.measure.strides import Extent, Receptive, Status, receptive_fields, spatial_axes
 from layerscope.net import Blob, Named, Net
 from layerscope.text import quoted, shape
 
@@ -53,21 +53,24 @@ class Reach:
         status: "exact": each end of the box has an influence and nothing outside has; "upper
             bound": nothing outside has, but the box may be too large; "none": nothing has.
         axes: a span for each axis of the input, N first; empty when the status is "none".
+        spatial: the numbers of its spatial axes.
     """
 
     input: str
     status: Status
     axes: tuple[Span, ...] = ()
+    spatial: range = range(0)
 
     @property
     def channels(self) -> Span | None:
-        """The channels that are seen: axis 1; None where there is no such axis."""
-        return self.axes[1] if len(self.axes) > 1 else None
+        """The channels that are seen, axis 1 or the last; None where there is no such axis."""
+        rest = [axis for i, axis in enumerate(self.axes) if i and i not in self.spatial]
+        return rest[0] if rest else None
 
     @property
     def space(self) -> tuple[Span, ...]:
-        """The spatial axes: those behind the channels."""
-        return self.axes[2:]
+        """The spatial axes."""
+        return tuple(self.axes[i] for i in self.spatial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +130,10 @@ def _reach(net: Net, name: str, seen: list[Part] | None, wide: list[Part] | None
     known = [part for part, exact in seen if exact]
     around = hull([box, *(part for part, _ in wide or ())])
     sizes = net.graph.shapes[name]
+    spatial = spatial_axes(net, sizes)
     spans = tuple(
         Span(out[0], out[-1], inner[0], inner[-1], size)
         for out, inner, size in zip(around, box, sizes, strict=True)
     )
-    return Reach(name, "exact" if known and hull(known) == box else "upper bound", spans)
+    status: Status = "exact" if known and hull(known) == box else "upper bound"
+    return Reach(name, status, spans, spatial)

@@ -66,14 +66,21 @@ class Receptive:
 def receptive_fields(net: Net) -> dict[str, Receptive]:
     """The receptive fields of every blob, in the order of the net.
 
-    They are relative to the first input with spatial axes, (N, C, ...).
+    They are relative to the first input with spatial axes, (N, C, ...) or (N, H, W, C).
     """
     image = next((name for name in net.inputs if len(net.graph.shapes[name]) > 2), "")
     found = _states(net, image) if image else {}
-    size = net.graph.shapes.get(image, ())[2:]
+    dims = net.graph.shapes.get(image, ())
+    size = [dims[axis] for axis in spatial_axes(net, dims)]
     return {
         name: _receptive(image, size, found.get(blob.value)) for name, blob in net.blobs.items()
     }
+
+
+def spatial_axes(net: Net, dims: Sequence[int]) -> range:
+    """The spatial axes of an input: those behind the channels, or before where they are last."""
+    last = net.preprocessing.layout == "NHWC" and len(dims) == 4 and dims[3] in (1, 3)
+    return range(1, len(dims) - 1) if last else range(2, len(dims))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ def _states(net: Net, image: str) -> dict[str, _State]:
     """What is known of each value that depends on the image."""
     paths = paths_of(net)
     shapes = net.graph.shapes
-    axes = range(2, len(shapes[image]))
+    axes = spatial_axes(net, shapes[image])
     states = {image: _State(tuple(_Along(axis, 1, ((0, 0),)) for axis in axes))}
     for number, node in enumerate(net.graph.nodes):
         known = [i for i, name in enumerate(node.input) if name in states]
@@ -290,7 +297,8 @@ def _both(a: _Axis, b: _Axis, dims: Sequence[int]) -> _Axis:
         return "all" if "all" in (a, b) else a
     (first, last), (low, high) = _together(a, dims), _together(b, dims)
     ends = (min(first, low), max(last, high))
-    if isinstance(a, _Fixed) and isinstance(b, _Fixed):
+    fixed = [each.ends for each in (a, b) if isinstance(each, _Fixed)]
+    if len(fixed) == 2 or ends in fixed:  # what every unit sees holds all that the others see
         return _Fixed(ends)
     mixed = _Mixed(_axes_of(a) | _axes_of(b), ends)
     if not isinstance(a, _Along) or not isinstance(b, _Along) or a.axis != b.axis:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ def encode(
     *,
     compress: int = 1,
     caption: str = "",
+    texts: Mapping[str, str] | None = None,
 ) -> bytes:
     """Encode a picture as a PNG file, the same bytes each time.
 
@@ -31,17 +33,39 @@ def encode(
         compress: 0 stores; 1 is fast, and on grids the smallest too; 6 to 9 are about seven
             times as slow, and smaller where lines repeat, as in an enlarged picture.
         caption: kept in the file as its description, which is not drawn.
+        texts: further texts to keep, by keyword (1 to 79 letters of Latin-1); see `texts`.
     """
     kind = _RGB if pixels.ndim == 3 else _GRAY if palette is None else _PALETTE
     height, width = pixels.shape[:2]
     parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))]
     if palette is not None:
         parts.append(_chunk(b"PLTE", palette.tobytes()))
-    if caption:
-        words = b"Description\0\0\0\0\0" + caption.encode("utf-8", "replace")
-        parts.append(_chunk(b"iTXt", words))
+    kept = {"Description": caption} if caption else {}
+    for key, words in (kept | dict(texts or {})).items():
+        content = key.encode("latin-1") + b"\0\0\0\0\0" + words.encode("utf-8", "replace")
+        parts.append(_chunk(b"iTXt", content))
     parts += [_chunk(b"IDAT", _deflate(_lines(pixels), compress)), _chunk(b"IEND", b"")]
     return _SIGNATURE + b"".join(parts)
+
+
+def texts(content: bytes) -> dict[str, str]:
+    """The texts that `encode` kept in a file, by keyword, as far as the file goes."""
+    found: dict[str, str] = {}
+    place = len(_SIGNATURE)
+    if not content.startswith(_SIGNATURE):
+        return found
+    while place + 12 <= len(content):
+        (size,) = struct.unpack_from(">I", content, place)
+        name, body = content[place + 4 : place + 8], content[place + 8 : place + 8 + size]
+        if name == b"IEND":
+            return found
+        key, _, words = body.partition(b"\0\0\0\0\0")
+        if name == b"iTXt" and zlib.crc32(body, zlib.crc32(name)) == int.from_bytes(
+            content[place + 8 + size : place + 12 + size], "big"
+        ):
+            found[key.decode("latin-1")] = words.decode("utf-8", "replace")
+        place += 12 + size
+    return found
 
 
 def _lines(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

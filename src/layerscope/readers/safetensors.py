@@ -44,6 +44,7 @@ def open_safetensors(file: InputFile) -> Net:
         raise ReadError(f"{file.name}: its table is no JSON object; the file is damaged")
     table.pop("__metadata__", None)
     tensors: dict[str, NDArray[Any]] = {}
+    halves: dict[str, int] = {}
     unread = []
     for name, entry in table.items():
         array = _array(view[start:], name, entry, file.name)
@@ -51,12 +52,13 @@ def open_safetensors(file: InputFile) -> Net:
             unread.append(printable(name, 40))
         else:
             tensors[name] = array
+            halves |= {name: 16} if entry["dtype"] == "BF16" else {}
     notes = []
     if unread:
         of = plural(len(table), "tensor")
         notes.append(f"{len(unread)} of {of} have number types that are not read: {unread[0]}, ...")
     file.check_unchanged()
-    return weights_net(file.name, "safetensors", tensors, ADVICE, notes)
+    return weights_net(file.name, "safetensors", tensors, ADVICE, notes, halves)
 
 
 def _array(numbers: memoryview, name: str, entry: Any, file: str) -> NDArray[Any] | None:

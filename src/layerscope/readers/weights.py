@@ -22,6 +22,7 @@ def weights_net(
     tensors: Mapping[str, NDArray[Any]],
     todo: str,
     notes: Sequence[str] = (),
+    bits: Mapping[str, int] | None = None,
 ) -> Net:
     """A net of params alone, to be listed and drawn.
 
@@ -31,6 +32,7 @@ def weights_net(
         tensors: name to array, "layer1.0.conv1.weight" for a param of layer "layer1.0.conv1".
         todo: what would give a net that runs.
         notes: what the user should know.
+        bits: name to what one number takes in the file, where the array's are of another type.
 
     Raises:
         ReadError: no tensors.
@@ -41,7 +43,8 @@ def weights_net(
     groups: dict[str, list[Param]] = {}
     for name, array in tensors.items():
         layer = name.rpartition(".")[0] or name
-        groups.setdefault(layer, []).append(Param(name, array.shape, array))
+        each = (bits or {}).get(name, 8 * array.itemsize)
+        groups.setdefault(layer, []).append(Param(name, array.shape, array, bits=each))
     layers = tuple(
         Layer(name, TYPE, "", (), (), tuple(params), reason=reason)
         for name, params in groups.items()

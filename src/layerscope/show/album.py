@@ -19,7 +19,7 @@ from typing import Any
 
 from layerscope.blobs import Blobs
 from layerscope.errors import SystemFaultError, UsageError
-from layerscope.files import write_file
+from layerscope.files import file_name, write_file
 from layerscope.net import Layer, Net
 from layerscope.pictures import Picture, Plot
 from layerscope.pictures.scale import Scale
@@ -31,7 +31,6 @@ Progress = Callable[[int, int, str], None]
 
 MADE_BY = "layerscope album"
 INDEX, PAGE = "index.json", "index.html"
-_NAME_LETTERS = 60
 _OURS = re.compile(r"\d{3,}-[A-Za-z0-9._-]*\.png")
 
 
@@ -254,16 +253,6 @@ class _Drawer:
             size, caption = (shown.width, shown.height), made.caption
             shown.save(self.folder / file, raw=True)
         return Entry(layer.name, layer.type, kind, name, dims, file, caption, size)
-
-
-def file_name(name: str) -> str:
-    """A name from a file as part of a file name: nothing in it can leave the folder.
-
-    >>> file_name("inception_3a/3x3"), file_name("../a:b"), file_name("...")
-    ('inception_3a_3x3', '_a_b', '')
-    """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
-    return safe.strip(".")[:_NAME_LETTERS]
 
 
 def _write_index(

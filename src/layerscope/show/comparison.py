@@ -25,6 +25,7 @@ from layerscope.show.differences import (
     alignment_words,
     cells,
     decibels,
+    limit_words,
     remarks,
     row_name,
     side_words,
@@ -185,11 +186,12 @@ class _Page:
 
     def _table(self) -> str:
         first = self._found.first
-        head = "".join(f'<th scope="col">{word}</th>' for word in (self._noun, *HEADS))
+        head = f'<th scope="col">{self._noun}</th>'
+        head += "".join(f'<th scope="col" class="right">{word}</th>' for word in HEADS)
         rows = []
         for i, row in enumerate(self._found.rows):
             kind = "first" if row is first else ("beyond" if row.beyond else "")
-            name = f'<td><a href="#row{i}">{text(row_name(row, 60))}</a></td>'
+            name = f'<td class="name"><a href="#row{i}">{text(row_name(row, 60))}</a></td>'
             numbers = "".join(f'<td class="right">{text(word)}</td>' for word in cells(row))
             rows.append(f'<tr class="{kind}">{name}{numbers}</tr>')
         return (
@@ -318,7 +320,7 @@ def _headline(found: Comparison) -> str:
         return "Nothing could be held against another"
     if all(row.worst.equal for row in found.rows):
         return f"Equal: all {len(found.rows)} {noun}"
-    return f"{plural(len(found.rows), noun[:-1])}, none beyond {found.by} {found.threshold:g}"
+    return f"{plural(len(found.rows), noun[:-1])} within {limit_words(found)}"
 
 
 def _side(name: str, side: Side, *, fed: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isinf
+from math import isfinite, isinf
 
 import numpy as np
 
@@ -55,23 +55,31 @@ def _fed(found: Comparison) -> Iterator[str]:
 
 
 def alignment_words(found: Comparison) -> str:
-    """`12 of 14 blobs aligned (10 by name, 2 by order); only in A: ...; only in B: ...`."""
+    """`12 of 14 blobs aligned (10 by name, 2 by order); only in A: ...; only in B: ...`.
+
+    What a quantizer put in between is many and says little: it is counted.
+    """
     of_a, of_b = found.total
     noun = "blobs" if found.kind == "blobs" else "params"
     aligned_ = len(found.rows) + len(found.not_held)
-    total = f"{of_a}" if of_a == of_b else f"{of_a} and {of_b}"
     how = ", ".join(
         f"{count} by {way}"
         for way in ("name", "like name", "order", "folded norm", "map")
         if (count := sum(row.how == way for row in found.rows))
     )
-    words = f"{aligned_} of {total} {noun} aligned ({how or 'none can be held'})"
+    words = f"{aligned_} of {of_a} {noun} aligned"
+    if of_a != of_b:
+        words = f"{aligned_} {noun} aligned of {of_a} in A and {of_b} in B"
+    words += f" ({how or 'none can be held'})"
     for side, names in (("A", found.only_a), ("B", found.only_b)):
         if names:
             words += f"; only in {side}: {_listed(names)}"
     for side, names in (("A", found.again_a), ("B", found.again_b)):
         if names:
             words += f"; other names in {side} of blobs above: {_listed(names)}"
+    for side, names in (("A", found.coded_a), ("B", found.coded_b)):
+        if names:
+            words += f"; {len(names)} more in {side} only code or decode (quantizing)"
     for many, what in ((found.unlike, "not alike"), (found.not_held, "not held")):
         if many:
             words += f"; {what}: {_listed(many)}"
@@ -86,7 +94,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def verdict(found: Comparison) -> str:
     """What differs first, or that nothing does."""
-    row, limit = found.first, f"{found.by} {found.threshold:g}"
+    row = found.first
     noun = "blob" if found.kind == "blobs" else "param"
     if row is None:
         worst = found.worst
@@ -94,17 +102,30 @@ def verdict(found: Comparison) -> str:
             return f"no {noun} could be held against another"
         if all(each.worst.equal for each in found.rows):
             return f"no difference: all {len(found.rows)} aligned {noun}s are equal"
+        many = len(found.rows)
+        within = f"the one aligned {noun} is" if many == 1 else f"all {many} aligned {noun}s are"
         return (
-            f"none of {plural(len(found.rows), noun)} is beyond {limit};"
+            f"{within} within the limit ({limit_words(found)});"
             f" the worst is {printable(worst.a, 60)}: {value_words(worst, found.by)}"
         )
     before = found.rows.index(row)
     layer = f"layer {printable(row.layer_a, 60)}, {printable(row.type_a, 40)}"
     words = f"first that differs: {printable(row.a, 60)} ({layer}):"
-    words += f" {value_words(row, found.by)}, the limit is {limit}"
+    words += f" {value_words(row, found.by)}; the limit is {limit_words(found)}"
     beyond = sum(each.beyond for each in found.rows)
-    words += f"; {before} before it within the limit, {beyond} of {len(found.rows)} beyond"
+    words += (
+        f"; {beyond} of {plural(len(found.rows), noun)} {'is' if beyond == 1 else 'are'} beyond"
+    )
+    if before:
+        words += f", the {before} before this {'is' if before == 1 else 'are'} within"
     return words
+
+
+def limit_words(found: Comparison) -> str:
+    """`snr 32 dB or more`, `relative 0.001 or less`."""
+    more = "or more" if found.by in ("snr", "cosine") else "or less"
+    unit = " dB" if found.by == "snr" else ""
+    return f"{found.by} {found.threshold:g}{unit} {more}"
 
 
 def value_words(row: Row, by: Measure) -> str:
@@ -113,7 +134,10 @@ def value_words(row: Row, by: Measure) -> str:
     if measures.apart:
         return f"NaN or infinite in one and not in the other at {plural(measures.apart, 'place')}"
     value = measures.value(by)
-    words = f"{by} {decibels(value) + ' dB' if by == 'snr' else f'{value:.3g}'}"
+    if by == "snr":
+        words = f"snr {decibels(value)}" + (" dB" if isfinite(value) else "")
+    else:
+        words = f"{by} {value:.6g}" if by == "cosine" else f"{by} {value:.3g}"
     if measures.absolute:
         place = tuple(int(i) for i in np.unravel_index(measures.place, row.shape_a or (1,)))
         words += f" (A {measures.at_a:.4g}, B {measures.at_b:.4g} at {place})"

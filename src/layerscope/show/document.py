@@ -61,9 +61,8 @@ class Document:
         name, totals = text(net.name), found.totals
         yield f'<header class="top"><h1>{name}</h1><p class="dim">{len(net.layers)} layers,'
         yield f"{totals.weights:,} weights ({size(totals.weight_bytes)}),"
-        yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}"
-        yield f' · <a href="#{ANCHOR}">what counts</a>' if self._counts else ""
-        yield "</p></header>"
+        counts = f' · <a href="#{ANCHOR}">what counts</a>' if self._counts else ""
+        yield f"{count(totals.multiply_adds)} multiply-adds{found.for_batch}{counts}</p></header>"
         yield '<div class="page">'
         yield from self._contents.html()
         yield "<main>"

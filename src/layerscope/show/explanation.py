@@ -153,7 +153,7 @@ def _noun(step: Step) -> str:
     if step.kind == "softmax":
         return "numbers with their exp"
     if step.kind == "norm":
-        return "channels with their squares"
+        return f"{'channels' if step.op == 'LRN' else 'numbers'} with their squares"
     return "products" if step.operands[0].weight_source else "numbers"
 
 

@@ -50,6 +50,8 @@ class Source:
         most: bytes that it may take.
         names: of the values of a vector.
         words: what else is to be said.
+        shown: how many tiles or values are shown, see `share`.
+        first: the first of them; a page that asks can have the others too.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Source:
     names: Sequence[str] = ()
     words: tuple[str, ...] = ()
     shown: int = 0
+    first: int = 0
 
     @property
     def title(self) -> str:
@@ -76,6 +79,11 @@ class Source:
     def total(self) -> int:
         """Tiles, or values of a vector."""
         return len(self.tiles) if self.tiles is not None else int(self.array.size)
+
+    @property
+    def part(self) -> slice:
+        """The tiles or values that are shown."""
+        return slice(self.first, self.first + self.shown)
 
     @property
     def owner(self) -> Source:
@@ -140,6 +148,8 @@ class Figure:
             return f"{times(source.array.shape)} is too wide to be drawn: its distribution only"
         noun = f"{source.unit}{'' if source.total == 1 else 's'}"
         words = f"{source.shown:,} of {source.total:,} {noun} shown"
+        if source.first:
+            words += f", from {source.first:,} on"
         if source.tiles is not None:
             sides = source.tiles.shape[-2:]
             words += f", {sides[1]:,} wide" if source.unit == "row" else f", {times(sides)} each"
@@ -199,15 +209,25 @@ def _share_bytes(sources: Sequence[Source], budget: int) -> None:
         source.shown = min(source.shown, limit // source.bytes_each)
 
 
-def figure(source: Source) -> Figure:
-    """Measure and pack one source; it may run beside others."""
+def spread_of(source: Source) -> Distribution:
+    """How all numbers of a source are spread, shown or not."""
     values = source.tiles if source.tiles is not None else source.array
-    spread = distribution(_channels(source, values))
+    return distribution(_channels(source, values))
+
+
+def figure(source: Source, spread: Distribution | None = None) -> Figure:
+    """Measure and pack one source; it may run beside others.
+
+    Args:
+        source: what is shown.
+        spread: its distribution, where it is known already.
+    """
+    spread = spread_of(source) if spread is None else spread
     found = Figure(source, spread)
     if not source.drawn or not source.shown:
         return found
     if source.tiles is None:
-        numbers = source.array.reshape(-1)[: source.shown].astype("<f4")
+        numbers = source.array.reshape(-1)[source.part].astype("<f4")
         found.data = b64encode(numbers.tobytes()).decode("ascii")
     elif source.parent is None:
         found.data = _packed(source, spread)
@@ -227,22 +247,22 @@ def _channels(source: Source, values: NDArray[Any]) -> NDArray[Any]:
 
 def _packed(source: Source, spread: Distribution) -> str:
     assert source.tiles is not None
-    tiles = source.tiles[: source.shown]
+    tiles = source.tiles[source.part]
     if source.shares_ends:
         ends = np.array([spread.low]), np.array([spread.high])
         return pack(tiles.reshape(1, -1), *ends)
     planes = tiles.shape[1] if tiles.ndim == 4 else 1
     if source.unit == "row":  # one tile, of as many rows as are shown
         return pack(tiles.reshape(1, -1), spread.lows, spread.highs)
-    number = source.shown * planes
-    return pack(tiles.reshape(number, -1), spread.lows[:number], spread.highs[:number])
+    rows = slice(source.part.start * planes, source.part.stop * planes)
+    return pack(tiles.reshape(source.shown * planes, -1), spread.lows[rows], spread.highs[rows])
 
 
 def _panel(found: Figure) -> dict[str, Any]:
     """What the page's script is told; `report` adds where the data are."""
     source, spread = found.source, found.spread
     if source.tiles is None:
-        names = [printable(name) for name in source.names[: source.shown]]
+        names = [printable(name) for name in source.names[source.part]]
         return {"kind": "vector", "data": found.data, "title": source.title, "names": names}
     tiles = source.tiles
     one = source.unit == "row"
@@ -264,6 +284,7 @@ def _panel(found: Figure) -> dict[str, Any]:
             "title": source.title,
             "unit": "matrix" if one else source.unit,
             "depth": source.depth,
+            "first": source.first,
             "scale": _SCALES.get(source.unit, "all"),
         },
     }
@@ -272,7 +293,7 @@ def _panel(found: Figure) -> dict[str, Any]:
 def _ends(source: Source) -> str:
     if source.ends is None:
         return ""
-    shown = source.ends[:, : source.shown].astype("<f4")
+    shown = source.ends[:, source.part].astype("<f4")
     return b64encode(shown.tobytes()).decode("ascii")
 
 
@@ -283,7 +304,7 @@ def _means(source: Source) -> str:
     and says how far it may be off.
     """
     assert source.tiles is not None
-    tiles = source.tiles[: source.shown]
+    tiles = source.tiles[source.part]
     if source.shares_ends and source.unit != "row":
         return ""
     rows = tiles.reshape(1 if source.unit == "row" else len(tiles), -1)

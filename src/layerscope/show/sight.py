@@ -72,7 +72,7 @@ def unit_sight(net: Net, given: Mapping[str, Fed], unit: Unit) -> Sight:
         if fed is None or len(reach.space) != 2 or not index or index[0] >= len(fed.pictures):
             continue
         picture = fed.pictures[index[0]]
-        if picture.shape[:2] == fed.array.shape[2:]:
+        if picture.shape[:2] == tuple(fed.array.shape[axis] for axis in reach.spatial):
             y, x = reach.space
             box, wide = (x.low, y.low, x.high, y.high), (x.first, y.first, x.last, y.last)
             return Sight(words, name, picture, box, wide, field)

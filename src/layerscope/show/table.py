@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from math import prod
 from typing import Any
 
-from layerscope.measure.cost import BYTES, Cost, layer_costs
+from layerscope.measure.cost import Cost, layer_costs
 from layerscope.measure.receptive import Extent, Receptive, receptive_fields
 from layerscope.net import Net
 from layerscope.text import printable
@@ -67,7 +66,7 @@ class ParamRow:
         """What it shares, in words; nothing where all params are its own."""
         others = [other for other in self.shared_with if other]
         part = "" if len(others) == len(self.shared_with) else "in part "
-        names = ", ".join(printable(other) for other in others)
+        names = ", ".join(printable(other) for other in dict.fromkeys(others))
         return f"{part}shared with {names}" if others else ""
 
 
@@ -158,7 +157,7 @@ def tables(net: Net) -> Tables:
             shape=blob.shape,
             layer=blob.layer,
             type=types[name],
-            bytes=BYTES * prod(blob.shape),
+            bytes=net.graph.bytes(blob.value),
             before=tuple(before.get(name, ())),
             types=tuple(types[each] for each in (*before.get(name, ()), name)),
             field=fields[name],
@@ -172,7 +171,7 @@ def tables(net: Net) -> Tables:
             type=layer.type,
             shapes=tuple(param.shape for param in layer.params),
             weights=sum(param.size for param in layer.params),
-            bytes=BYTES * sum(param.size for param in layer.params),
+            bytes=sum(param.bytes for param in layer.params),
             multiply_adds=cost.multiply_adds,
             loaded=all(param.array is not None for param in layer.params),
             shared_with=tuple(param.shared_with for param in layer.params),

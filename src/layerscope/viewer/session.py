@@ -13,16 +13,19 @@ from layerscope.engine.onnxruntime import Session as Runtime
 from layerscope.engine.onnxruntime import fitting_net, missing
 from layerscope.errors import UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare
+from layerscope.measure.distribution import Distribution
 from layerscope.measure.top import probability_blob
 from layerscope.net import Named, Net
+from layerscope.show.figures import Source, spread_of
 from layerscope.text import plural, printable, quoted
 from layerscope.viewer.gallery import Exhibit, Gallery
+from layerscope.viewer.mover import Mover
 
 
 class Session:
     """A net that is run one image at a time.
 
-    Only its worker's thread may call what runs the net.
+    Only its worker's thread may call what runs the net; `mover` has a thread of its own.
 
     Args:
         net: the net.
@@ -59,6 +62,8 @@ class Session:
         self.probability = probability_blob(self.net)
         self._dims = dims
         self._runtime: Runtime | None = None
+        self.mover = Mover(self.net)
+        self._spreads: dict[tuple[str, int], Distribution] = {}
         self._values = tuple(
             dict.fromkeys(
                 blob.value
@@ -129,8 +134,9 @@ class Session:
         wanted = [value for value in self._values if value in values]
         if wanted:
             if self._runtime is None:
-                # The browser beside it needs the processors between two frames.
-                self._runtime = Runtime(self.net, self._values, spins=False)
+                # The browser beside it needs the processors between two frames; and every page
+                # wants other blobs.
+                self._runtime = Runtime(self.net, self._values, spins=False, keeps=False)
             found = self._runtime.run(feeds, wanted)
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
@@ -138,6 +144,13 @@ class Session:
     def rest(self) -> None:
         """Forget what runs the net, until it is run again: no page looks at it."""
         self._runtime = None
+        self.mover.rest()
+
+    def spread(self, key: tuple[str, int], source: Source) -> Distribution:
+        """How all numbers of a param, by layer and number, are spread; large ones take a second."""
+        if key not in self._spreads:
+            self._spreads[key] = spread_of(source)
+        return self._spreads[key]
 
     def blobs(self, fed: Mapping[str, Fed]) -> Blobs:
         """Every blob of a run, for explanations."""

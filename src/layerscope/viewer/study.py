@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
 from layerscope.errors import UsageError
@@ -24,13 +22,13 @@ from layerscope.show.explanation import (
     step_label,
     unit_label,
 )
-from layerscope.show.figures import Source, figure, share
+from layerscope.show.figures import Figure, Source, figure, share
 from layerscope.show.sight import Sight, unit_sight
 from layerscope.show.sources import Sources
 from layerscope.text import printable, quoted, shape
 from layerscope.viewer.facts import diagram_json
 from layerscope.viewer.scope import Scope
-from layerscope.viewer.wire import spread_json
+from layerscope.viewer.wire import base64_of, spread_json
 
 MOST_REGION = 4096
 MOST_STEPS = 12
@@ -54,13 +52,17 @@ def values(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     if height * width > MOST_REGION:
         raise UsageError(f"a region of {height}x{width} values; {MOST_REGION} are given at once")
     part = planes[tile, y : y + height, x : x + width]
-    return {"frame": scope.frame, "shape": list(part.shape), "values": _base64(part.astype("<f4"))}
+    return {
+        "frame": scope.frame,
+        "shape": list(part.shape),
+        "values": base64_of(part.astype("<f4")),
+    }
 
 
 def unit(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a unit sees of the input, and the weights that make its channel."""
     net = scope.session.net
-    found = _unit(net, asked)
+    found = unit_asked(net, asked)
     dims = net.blobs[found.blob].shape
     label = ""
     if found.blob == scope.session.probability and len(scope.session.labels) == dims[1]:
@@ -73,18 +75,34 @@ def unit(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def why(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The arithmetic of a unit of this frame."""
-    found = scope.explainer.explain(_unit(scope.session.net, asked))
+    found = scope.explainer.explain(unit_asked(scope.session.net, asked))
     return {"frame": scope.frame, **derivation_json(found)}
 
 
 def param(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A param of a layer as the report packs it."""
+    """A param of a layer as the report packs it, as much at once as there: from `first` on.
+
+    A filter of many kernels is not cut, where a whole one has room.
+    """
     net = scope.session.net
     layer = _layer(net, asked)
     number = _number(asked, "number")
     if number >= len(layer.params):
         raise UsageError(f"layer {quoted(layer.name)} has no param {number}")
-    return _figure(Sources(net, Blobs({}), ()).param(layer, number, layer.params[number]))
+    source = Sources(net, Blobs({}), ()).param(layer, number, layer.params[number])
+    spread = scope.session.spread((layer.name, number), source)
+    share([source], PARAM_BYTES)
+    most = source.shown
+    if source.unit == "kernel" and most > source.depth:
+        most -= most % source.depth
+    last = (source.total - 1) // most * most if most else 0
+    source.first = min(_number(asked, "first"), last) // max(1, most) * most
+    source.shown = min(most, source.total - source.first)
+    paging = {
+        "first": source.first, "count": source.shown, "total": source.total, "most": most,
+        "channels": layer.params[number].shape[0] if layer.params[number].shape else 0,
+    }  # fmt: skip
+    return {**_figure_json(figure(source, spread)), **paging}
 
 
 def picture(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +121,7 @@ def picture(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     step = max(1, -(-max(pixels.shape[:2]) // most)) if most else 1
     pixels = pixels[::step, ::step]
     return {
-        "width": pixels.shape[1], "height": pixels.shape[0], "rgb": _base64(pixels),
+        "width": pixels.shape[1], "height": pixels.shape[0], "rgb": base64_of(pixels),
         "statement": main.statement,
     }  # fmt: skip
 
@@ -239,7 +257,11 @@ def _writer(net: Net, name: str) -> Layer | None:
 
 def _figure(source: Source) -> dict[str, Any]:
     share([source], PARAM_BYTES)
-    found = figure(source)
+    return _figure_json(figure(source))
+
+
+def _figure_json(found: Figure) -> dict[str, Any]:
+    source = found.source
     return {
         "title": source.title, "statement": found.statement, "words": list(source.words),
         "panel": found.panel, "data": found.data, "spread": spread_json(found.spread),
@@ -256,7 +278,7 @@ def _layer(net: Net, asked: Mapping[str, Any]) -> Layer:
     return net.layer(str(asked.get("layer")))
 
 
-def _unit(net: Net, asked: Mapping[str, Any]) -> Unit:
+def unit_asked(net: Net, asked: Mapping[str, Any]) -> Unit:
     """A unit from its blob and its place in one image."""
     name = _blob(net, asked)
     index = asked.get("index")
@@ -279,7 +301,3 @@ def _number(asked: Mapping[str, Any], key: str) -> int:
     if type(found) is not int or not 0 <= found < 1 << 31:
         raise UsageError(f"{key} must be a number of 0 or more")
     return found
-
-
-def _base64(array: NDArray[Any] | Sequence[int]) -> str:
-    return b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")

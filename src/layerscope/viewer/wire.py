@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,10 @@ class Message:
 
 def to_json(content: Any) -> str:
     """As JSON that every browser reads: NaN and infinities become null."""
-    return json.dumps(_finite(content), ensure_ascii=True, allow_nan=False)
+    try:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError):  # a number of NumPy's, or one that JSON does not have
+        return json.dumps(_finite(content), ensure_ascii=True, allow_nan=False)
 
 
 def _finite(content: Any) -> Any:
@@ -63,6 +67,11 @@ def _finite(content: Any) -> Any:
     if isinstance(content, np.generic):
         content = content.item()
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def base64_of(array: NDArray[Any]) -> str:
+    """The bytes of an array as words, for an answer."""
+    return b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
 def is_maps(dims: Sequence[int]) -> bool:
@@ -103,9 +112,12 @@ def whole(message: Message, array: NDArray[Any], first: int) -> tuple[dict[str, 
     one = _first(array)
     if not is_maps(one.shape):
         values = one.reshape(-1)
-        shown = values[:MOST_VALUES].astype("<f4")
-        spread = distribution(values)
-        return {"values": message.add(shown), "count": len(shown), "total": values.size}, spread
+        first = min(first, max(0, values.size - 1)) // MOST_VALUES * MOST_VALUES
+        shown = values[first : first + MOST_VALUES].astype("<f4")
+        return {
+            "values": message.add(shown), "count": len(shown), "first": first,
+            "most": MOST_VALUES, "total": values.size,
+        }, distribution(values)  # fmt: skip
     tiles = planes(one)
     spread = distribution(tiles)
     total, area = len(tiles), int(np.prod(tiles.shape[-2:]))

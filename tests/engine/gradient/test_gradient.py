@@ -12,6 +12,7 @@ import layerscope as ls
 from closeness import assert_blob_close
 from conftest import GOLDEN
 from engine.gradient.onenode import Case, differences
+from layerscope.engine.gradient.run import Program
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Preprocessing
 from layerscope.net import Blob, Layer, Net
@@ -436,6 +437,16 @@ def test_an_onnx_file_at_another_batch(tmp_path: Path) -> None:
         tap = pads[:, :, 2 * i : 2 * i + 2, j : j + 2]
         want += np.einsum("nm,nchw->mchw", slope[:, :, i, j], tap)
     assert_blob_close(found["w"], want, "w", tolerance=1e-5)
+
+
+def test_a_program_gives_forward_values_too(tmp_path: Path) -> None:
+    text = 'layer { name: "y" type: "TanH" bottom: "x" top: "y" }'
+    net = net_of(tmp_path, (2, 3), text)
+    program = Program(net, ["y"], ["x"], also=["y"], spins=False)
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    found = program.run({"x": x}, {"y": np.full((2, 3), 2, np.float32)})
+    np.testing.assert_allclose(found["y"], np.tanh(x), rtol=1e-5)
+    np.testing.assert_allclose(found["x"], 2 - 2 * np.tanh(x) ** 2, rtol=1e-5)
 
 
 def test_weights_that_two_layers_share(tmp_path: Path) -> None:

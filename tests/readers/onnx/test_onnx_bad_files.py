@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -308,6 +311,61 @@ def test_a_loop_without_end_at_opening(tmp_path: Path, monkeypatch: pytest.Monke
     assert time.perf_counter() - start < 5
 
 
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """y = x, after a Loop within an If that counts for ever; every shape is stated."""
+    body = helper.make_graph(
+        [node("Identity", "go", "went"), node("Add", "v v", "w")], "body",
+        [INFO("i", 7, ()), INFO("go", TensorProto.BOOL, ()), INFO("v", 1, (1,))],
+        [INFO("went", TensorProto.BOOL, ()), INFO("w", 1, (1,))],
+    )  # fmt: skip
+    again = node("Loop", "many yes x", "n", "forever", body=body)
+    branch = helper.make_graph([again], "branch", [], [INFO("n", 1, (1,))])
+    made = model(
+        [node("Not", "no", "really"),
+         node("If", "really", "z", "choice", then_branch=branch, else_branch=branch)],
+        {"x": (1,), "no": (TensorProto.BOOL, ())}, "z",
+        {"many": np.array(2**62, I64), "yes": np.array(True)},
+    )  # fmt: skip
+    made.graph.value_info.append(INFO("z", 1, (1,)))
+    np.savez(tmp_path / "in.npz", x=np.ones(1, np.float32), no=np.array(False))
+    return saved(tmp_path, made)
+
+
+def test_a_run_without_end_is_a_limit(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerscope.engine import onnxruntime
+
+    net = ls.open(endless)
+    monkeypatch.setattr(onnxruntime, "LOOP_SECONDS", 0.5)
+    start = time.perf_counter()
+    words = r'net "little": layer "choice" \(If\) repeats .* took longer than 0.5 s'
+    with pytest.raises(ls.errors.LimitError, match=words):
+        net.run(dict(np.load(endless.with_name("in.npz"))))
+    assert time.perf_counter() - start < 5
+
+
+def test_ctrl_c_ends_a_run_without_end(endless: Path) -> None:
+    arguments = ["show", str(endless), "--blob", "z", "-o", str(endless.with_name("z.png")),
+                 str(endless.with_name("in.npz"))]  # fmt: skip
+    program = (
+        "import sys, layerscope.engine.onnxruntime as e; before = e.call_until\n"
+        "def told(*a):\n    print('runs', flush=True); return before(*a)\n"
+        "e.call_until = told\n"
+        f"from layerscope import cli; sys.exit(cli.run({arguments!r}))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "runs\n"
+    time.sleep(0.2)
+    start = time.perf_counter()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "error: interrupted")
+    assert time.perf_counter() - start < 10
+    assert not endless.with_name("z.png").exists()
+
+
 def test_what_the_runtime_prints_never_reaches_the_user(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -332,6 +390,22 @@ def test_what_the_runtime_prints_never_reaches_the_user(
     assert cli.run(["show", path, "--blob", "y", *feed, "-o", picture, "--json"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["written"] == picture and err == ""
+
+
+def test_a_blob_behind_an_unknown_op(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name is in the file: why there is no such blob is said."""
+    made = model(
+        [node("Relu", "x", "r", "first"), node("Unheard", "r", "boxes", "nms", domain="TRT")],
+        {"x": (1, 2)}, "boxes", domains={"TRT": 1},
+    )  # fmt: skip
+    np.save(tmp_path / "x.npy", numbers(1, 2))
+    words = [str(saved(tmp_path, made)), str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.png")]
+    assert cli.run(["show", *words, "--blob", "boxes"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert 'blob "boxes" is not in net "little"' in err and "1 layer not computed" in err
+    assert 'node "nms" (TRT::Unheard)' in err
+    assert cli.run(["show", *words, "--blob", "r"]) == 0
 
 
 def test_hostile_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -133,6 +133,52 @@ def test_params_are_those_of_the_modules() -> None:
     assert [param.name for param in conv.params["0"]] == ["0.weight"]
 
 
+class Rows(nn.Module):
+    """Linear on three and four axes, with and without a bias; a product whose bias is no weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 5, bias=False)
+        self.register_buffer("mask", torch.arange(6.0))
+        self.gain = nn.Parameter(torch.randn(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x @ x.transpose(-1, -2) @ x + self.mask
+        return self.b(F.gelu(self.a(x)).unsqueeze(1)) + self.gain
+
+
+def test_a_linear_on_several_axes_is_one_layer_with_the_module_s_params() -> None:
+    module = seeded(Rows)
+    net = ls.open(module, (1, 4, 6))
+    names = [layer.name for layer in net.layers]
+    assert names == [
+        "x", "transpose", "matmul", "matmul:2", "add", "a", "gelu", "unsqueeze", "b", "add:2",
+    ]  # fmt: skip
+    layer = net.layer("a")
+    assert (layer.bottoms, layer.tops) == (("add",), ("a",))
+    assert (layer.type, layer.summary) == ("MatMul", "8 outputs from 6 inputs")
+    for name, params in (("a", ["a.weight", "a.bias"]), ("b", ["b.weight"])):
+        own = dict(module.named_parameters())
+        assert [param.name for param in net.params[name]] == params
+        for param in net.params[name]:
+            assert np.array_equal(param.data, own[param.name].detach().numpy())
+    x = noise(2, 4, 6)
+    seen, result = hooked(module, x)
+    blobs = net.run(x.numpy())
+    for name in ("a", "b"):
+        same(blobs[name], seen[name])
+    same(blobs["add:2"], result)
+    found = ls.explain(net, net.run(x[:1].numpy()), "a:2,3").chain[0]
+    assert found.layer is layer and abs(found.difference) < 1e-5 * found.size
+    assert [step.op for step in found.steps] == ["Add", "MatMul"]
+    assert {operand.weight_source for operand in found.steps[1].operands} == {"a.weight"}
+    grown = net.gradient("a", "a.weight", x[:1].numpy())
+    mixed = x[:1] @ x[:1].transpose(-1, -2) @ x[:1] + module.mask
+    module.zero_grad()
+    module.a(mixed).sum().backward()
+    same(grown, module.a.weight.grad, 1e-4)
+
+
 class Reused(nn.Module):
     def __init__(self) -> None:
         super().__init__()

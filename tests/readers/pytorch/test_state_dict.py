@@ -85,6 +85,7 @@ def test_a_checkpoint(tmp_path: Path) -> None:
     torch.save({"epoch": 4, "optimizer": {"lr": 0.1}, "state_dict": state}, path)
     net = ls.open(path)
     assert np.array_equal(net.params["c"][0].data, [[0, 1, 2], [3, 4, 5]])
+    assert [param.bytes for param in net.params["c"]] == [6 * 2, 2 * 4]
     notes = " | ".join(net.notes)
     assert '"state_dict" of a checkpoint' in notes and "not shown: epoch, optimizer" in notes
     assert "not shown: state_dict/step" in notes and "1 of 3 tensors" in notes and "wide" in notes

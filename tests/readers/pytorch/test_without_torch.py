@@ -127,7 +127,7 @@ def test_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "1 of 4 tensors have number types that are not read: odd" in net.notes[1]
     assert cli.run(["shapes", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "features.0  (2, 3) (3,)" in told and "total: 10 weights" in told
+    assert "features.0  (2, 3) (3,)" in told and "total: 10 weights (31 B)" in told
     with pytest.raises(UnsupportedError, match="without a net"):
         net.run(np.zeros((1, 3, 8, 8), np.float32))
 

@@ -5,7 +5,7 @@ The plain nodes stand in the backward graph, so that only what the gradient read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -35,6 +35,7 @@ class Parts:
         self._tape = tape
         self._nodes: list[Node] = []
         self._opset = tape.graph.opset
+        self._shapes: dict[Hashable, list[tuple[tuple[int, ...], int]]] = {}
 
     def op(self, kind: str, *inputs: str, **settings: Any) -> str:
         """Add a node with one output and give the output."""
@@ -112,6 +113,14 @@ class Parts:
             for n, a in arrays.items()
             if a is not None and a.size <= _FOLLOWED
         }
+        key = (
+            proto.op_type,
+            tuple((name and (tape.type(name), tape.shape(name))) for name in proto.input),
+            tuple(attribute.SerializeToString() for attribute in proto.attribute),
+            tuple(tensor.raw_data for tensor in data.values()),
+        )
+        if key in self._shapes:  # the steps of a recurrent layer are alike
+            return self._shapes[key]
         found = shape_inference.infer_node_outputs(
             _schema(proto.op_type, self._opset), proto, known, data,
             opset_imports=[helper.make_opsetid("", self._opset)], ir_version=tape.graph.ir_version,
@@ -125,6 +134,7 @@ class Parts:
                     f"the shape that its part {proto.op_type} gives is not fixed"
                 )
             results.append((dims, tensor.elem_type))
+        self._shapes[key] = results
         return results
 
 

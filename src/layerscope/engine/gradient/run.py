@@ -33,13 +33,15 @@ class Program:
         net: at the shapes of the run.
         targets, wanted, blocked: see `backward`.
         given: forward values that are fed and not computed again; see `pruned`.
+        also: forward values that `run` gives beside the gradients.
+        spins: see `Session`.
         mode: whose rules, where not the derivative's; see `backward`.
 
     Attributes:
         fed: the inputs and given values that `run` must be given.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first three by name
         self,
         net: Net,
         targets: Sequence[str],
@@ -47,19 +49,25 @@ class Program:
         *,
         blocked: Collection[tuple[int, str]] = (),
         given: Collection[str] = (),
+        also: Sequence[str] = (),
+        spins: bool = True,
         mode: str = "",
     ) -> None:
-        self._forward = net
+        # Not the net: programs are kept by net, and one that held it would keep it for ever.
+        self._forward = net.graph.nodes, layer_names(net)
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
-        self._values = list(made)
+        self._also = list(dict.fromkeys(also))
+        self._values = [*made, *self._also]
         self._net = pruned(self.found, self._values, given)
-        self._session = Session(self._net, self._values, planned=False) if self._values else None
+        self._session = None
+        if self._values:
+            self._session = Session(self._net, self._values, spins=spins, planned=False)
         self.fed = [name for name in self._net.inputs if name not in seeds]
 
     def run(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Wanted value to gradient; those that no target depends on are left out.
+        """Wanted value to gradient, without those that no target depends on; `also` to value.
 
         Args:
             feeds: input or given value to array.
@@ -69,7 +77,8 @@ class Program:
         given = {name: known[name] for name in self._net.inputs}
         arrays = self._session.run(given) if self._session else []
         known.update(zip(self._values, arrays, strict=True))
-        return {v: known[g] for v, g in self.found.gradients.items() if g}
+        gradients = {v: known[g] for v, g in self.found.gradients.items() if g}
+        return gradients | {v: known[v] for v in self._also}
 
     def nan_at(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> str:
         """The first layer that gives back what is not a number, walking from the targets."""
@@ -81,9 +90,9 @@ class Program:
         arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                nodes = self._forward.graph.nodes
+                nodes, layers = self._forward
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_names(self._forward)[reader]
+                return layers[reader]
         return ""
 
 

@@ -1,7 +1,7 @@
 """Why a number is what it is: the arithmetic of one unit, for any layer of any net.
 
 `registry.py` says what a rule is; the rules stand by family in `products`, `windows`,
-`elementwise`, `moves`, `norms`, `reductions` and `resampling`, one for each ONNX op.
+`elementwise`, `moves`, `norms`, `quantization`, `reductions` and `resampling`, one for each op.
 """
 
 from __future__ import annotations

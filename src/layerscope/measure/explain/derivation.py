@@ -15,18 +15,19 @@ from layerscope.measure.explain import (  # the rules enter themselves
     moves,
     norms,
     products,
+    quantization,
     reductions,
     resampling,
     windows,
 )
 from layerscope.measure.explain.registry import NoArithmeticError, Reading, Terms
 from layerscope.measure.explain.step import Operand, Step, filled, largest
-from layerscope.measure.explain.values import Values
+from layerscope.measure.explain.values import PLAIN_MOVES, Values
 from layerscope.net import Layer, Net
 from layerscope.text import printable, quoted
 from layerscope.units import Unit, parse_unit
 
-RULES = (elementwise, moves, norms, products, reductions, resampling, windows)
+RULES = (elementwise, moves, norms, products, quantization, reductions, resampling, windows)
 MOST_STEPS = 64
 CONSTANT = "constant"
 SMALLEST = float(np.finfo(np.float32).tiny)  # below it float32 has no full digits
@@ -212,8 +213,10 @@ class Explainer:
         pixel: tuple[int, ...] = ()
         if fed is not None and len(unit.index) == 4 and unit.index[0] < len(fed.pictures):
             picture = fed.pictures[unit.index[0]]
-            if picture.shape[:2] == fed.array.shape[2:]:
-                pixel = tuple(int(v) for v in np.ravel(picture[unit.index[2], unit.index[3]]))
+            rows = 1 if self.net.preprocessing.layout == "NHWC" else 2
+            if picture.shape[:2] == fed.array.shape[rows : rows + 2]:
+                y, x = unit.index[rows : rows + 2]
+                pixel = tuple(int(v) for v in np.ravel(picture[y, x]))
         statement = fed.statement if fed is not None else "a stored array: nothing is computed"
         return Derivation(
             unit, layer, value, value, abs(value), (), 0, "", (), statement, pixel, None
@@ -289,7 +292,13 @@ class Explainer:
         return names[::-1] if self.net.preprocessing.channels == "BGR" else names
 
     def _behind_moves(self, terms: Terms) -> Terms:
-        """The same terms as units of what a reshape or the like within the layer reads."""
+        """The same terms as units of what a reshape or the like within the layer reads.
+
+        A weight is so named as its param, in codes too, though a product reads it turned.
+        """
+        if terms.weight:
+            weight = self.values.through_moves(*terms.weight, (*PLAIN_MOVES, "DequantizeLinear"))
+            terms = replace(terms, weight=weight)
         if terms.inside is not None or not terms.index:
             return terms
         source, index = self.values.through_moves(terms.source, terms.index)

@@ -6,7 +6,7 @@ for just the units that are asked for, by the same rules that explain it, and re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -147,15 +147,17 @@ class Values:
         with np.errstate(all="ignore"):  # what is not finite is shown as such
             return find_rule(node.proto.op_type)(node, where)
 
-    def through_moves(self, value: str, index: Places) -> tuple[str, Places]:
+    def through_moves(
+        self, value: str, index: Places, moves: Collection[str] = PLAIN_MOVES
+    ) -> tuple[str, Places]:
         """Where numbers of a value that was not kept come from, behind a reshape or the like."""
         while value not in self.known and value in self.producers:
             node = self.node(value)
-            if node.proto.op_type not in PLAIN_MOVES:
+            if node.proto.op_type not in moves:
                 break
             places = np.broadcast_arrays(*index)
             flat = tuple(each.reshape(-1) for each in places)
-            (terms,) = self.reading(value, flat).terms
+            terms = self.reading(value, flat).terms[0]
             value = terms.source
             index = tuple(np.reshape(each, places[0].shape) for each in terms.index)
         return value, index

@@ -15,26 +15,33 @@ from collections.abc import Collection
 import onnx
 
 from layerscope.measure.boxes import whole
-from layerscope.measure.influence import axes, rearrangement, windows
+from layerscope.measure.influence import axes, quantized, rearrangement, windows
 from layerscope.measure.influence.step import RULES, Rule, Step, pointwise
 from layerscope.net import Graph
 
 __all__ = ["Rule", "rule_of"]
 
-_FAMILIES = (axes, rearrangement, windows)  # their rules are in the register once they are imported
+_FAMILIES = (
+    axes,
+    quantized,
+    rearrangement,
+    windows,
+)  # their rules are in the register once they are imported
 
 NO_PATH = {"Shape", "Size", "Constant", "ConstantOfShape"}
 POINTWISE = set(
     """
-    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift Cast CastLike Ceil Celu Clip Cos Cosh
-    Div Dropout Elu Equal Erf Exp Expand Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish
-    Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or
-    PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub
-    Sum Swish Tan Tanh ThresholdedRelu Where Xor
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
+    Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp Expand Floor Gelu Greater
+    GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max
+    Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin
+    Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
+    BiasGelu FastGelu QuickGelu QLinearAdd QLinearLeakyRelu QLinearMul QLinearSigmoid
     """.split()
 )
 
-SAME_PLACE = POINTWISE | {"BatchNormalization"}  # where one input depends on the net's inputs
+# Where one input depends on the net's inputs, these too.
+SAME_PLACE = POINTWISE | {"BatchNormalization", "DequantizeLinear", "QuantizeLinear"}
 
 
 def rule_of(node: onnx.NodeProto, graph: Graph, alive: Collection[str]) -> Rule:

@@ -25,7 +25,8 @@ def _each_map(step: Step) -> Rule | None:
 
 
 @rule("Softmax", "LogSoftmax", "Hardmax", "LpNormalization", "TopK")
-def _one_axis(step: Step) -> Rule | None:
+def one_axis(step: Step) -> Rule | None:
+    """All of the setting `axis`, the last one unless it is given."""
     axis = step.axis(-1)
     return along(step, {axis: every(step.dims[0][axis])}) if step.alive == [0] else None
 
@@ -139,15 +140,22 @@ def _gemm(step: Step) -> Rule:
 
 @rule("MatMul")
 def _matmul(step: Step) -> Rule | None:
-    if min(len(step.dims[0]), len(step.dims[1])) < 2:
+    return product_of_matrices(step, (0, 1))
+
+
+def product_of_matrices(step: Step, places: tuple[int, int]) -> Rule | None:
+    """A row of the one and a column of the other, which are the inputs of these numbers."""
+    if any(len(step.dims[i]) < 2 for i in places) or not set(step.alive) <= set(places):
         return None
 
     def read(box: Box, clip: bool, output: int = 0) -> Found:
         for i in step.alive:
             dims = step.dims[i]
             outer = broadcast(box[:-2], dims[:-2])
-            inner = range(dims[-1 - i])
-            yield i, (*outer, box[-2], inner) if i == 0 else (*outer, inner, box[-1]), True
+            if i == places[0]:
+                yield i, (*outer, box[-2], range(dims[-1])), True
+            else:
+                yield i, (*outer, range(dims[-2]), box[-1]), True
 
     return read
 

@@ -50,8 +50,16 @@ def _blocks(step: Step) -> Rule:
 
 @rule("Concat")
 def _concat(step: Step) -> Rule:
-    axis = step.axis(0)
-    starts = [sum(dims[axis] for dims in step.dims[:i]) for i in range(len(step.dims))]
+    return joined(step, range(len(step.dims)))
+
+
+def joined(step: Step, parts: range) -> Rule:
+    """Parts behind each other along an axis; `parts` are the numbers of the inputs."""
+    axis = step.get("axis", 0) % len(step.out[0])
+    starts: dict[int, int] = {}
+    end = 0
+    for i in parts:
+        starts[i], end = end, end + step.dims[i][axis]
 
     def read(box: Box, clip: bool, output: int = 0) -> Found:
         for i in step.alive:

@@ -64,11 +64,13 @@ def _group(places: Places, outputs: int, inputs: int, group: int) -> Places:
     return summed(moved(groups, wide, 0), range(wide))
 
 
-@rule("Conv")
-def _conv(step: Step) -> Rule | None:
+@rule("Conv", "FusedConv", "QLinearConv")
+def convolution(step: Step) -> Rule | None:
+    """The places under a filter, in the channels of its group."""
     if step.alive != [0]:
         return None
-    windows = _windows(step, list(step.dims[1][2:]))
+    weights = step.dims[3 if step.kind == "QLinearConv" else 1]
+    windows = _windows(step, list(weights[2:]))
     space, inputs, outputs = step.dims[0][2:], step.dims[0][1], step.out[0][1]
     group = step.get("group", 1)
     return first(
@@ -98,7 +100,8 @@ def _conv_transpose(step: Step) -> Rule | None:
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
-def _pool(step: Step) -> Rule:
+def pool(step: Step) -> Rule:
+    """The places under a window, in each map."""
     windows, space = _windows(step, list(step.get("kernel_shape"))), step.dims[0][2:]
     return first(lambda box, clip: (*box[:2], *_slide(windows, space, box[2:], clip)))
 

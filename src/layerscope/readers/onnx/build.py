@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from layerscope.errors import ReadError
-from layerscope.net import Blob, Graph, Layer, Net, Param, values_read
+from layerscope.net import Blob, Graph, Layer, Net, Param, element_bits, values_read
 from layerscope.readers.onnx.attributes import attribute
 from layerscope.readers.onnx.catalogue import (
     Facts,
@@ -78,6 +78,9 @@ class NetBuilder:
         self._facts = Facts(draft.tensors, known.shapes)
         self._reads = {id(node): values_read(node) for node in draft.nodes}
         self._constant = self._constant_nodes()
+        self._inner = {
+            name: node for node in draft.nodes for name in node.output if name in draft.inner
+        }
         self._owners: dict[str, str] = {}
         self._emitted: set[int] = set()
         self._broken: dict[str, str] = {}
@@ -93,7 +96,9 @@ class NetBuilder:
         main = [
             node
             for node in self._draft.nodes
-            if not all(name in self._constant for name in node.output if name)
+            if not all(
+                name in self._constant or name in self._inner for name in node.output if name
+            )
         ]
         for node, name in zip(main, layer_names(main, list(self.blobs)), strict=True):
             self._add(node, name)
@@ -142,8 +147,16 @@ class NetBuilder:
         self._blob(name, name)
         self.layers.append(Layer(name, "Constant", "data", (), (name,)))
 
+    def _parts(self, node: NodeProto) -> list[NodeProto]:
+        """The nodes of one layer, the one that writes its tops last."""
+        within = [self._inner[name] for name in self._reads[id(node)] if name in self._inner]
+        return [*(each for part in within for each in self._parts(part)), node]
+
     def _add(self, node: NodeProto, name: str) -> None:
-        reads = self._reads[id(node)]
+        parts = self._parts(node)
+        reads = [
+            each for part in parts for each in self._reads[id(part)] if each not in self._inner
+        ]
         reason = self._unknown(node) or next(
             (
                 f"layer {quoted(name)} needs {quoted(each)}, which is not computed: "
@@ -154,10 +167,11 @@ class NetBuilder:
             "",
         )
         bottoms = tuple(each for each in reads if each in self.blobs)
-        params = self._params(node, name)
+        params = tuple(each for part in parts for each in self._params(part, name))
+        first = parts[0]
         layer = Layer(
-            name, node.op_type, family(node.op_type), bottoms, (), params,
-            summary=summary(node, self._facts),
+            name, first.op_type, family(first.op_type), bottoms, (), params,
+            summary=summary(first, self._facts),
         )  # fmt: skip
         if reason:
             why = self._unknown(node) or next(self._broken[e] for e in reads if e in self._broken)
@@ -165,9 +179,10 @@ class NetBuilder:
             self.layers.append(replace(layer, reason=reason))
             return
         start = len(self.nodes)
-        for each in reads:
-            self._emit(each)
-        self.nodes.append(_named(node, name))
+        for part in parts:
+            for each in self._reads[id(part)]:
+                self._emit(each)
+            self.nodes.append(_named(part, name if part is node else part.name))
         tops = []
         for each in filter(None, node.output):
             if self._captured(each):
@@ -217,7 +232,8 @@ class NetBuilder:
                     continue
                 owner = self._owners.setdefault(name, layer)
                 shared = "" if owner == layer else owner
-                found[name] = Param(name, array.shape, _plain(array), shared_with=shared)
+                bits = element_bits(self._draft.elements[name])
+                found[name] = Param(name, array.shape, _plain(array), shared, bits)
         return tuple(found.values())
 
     def _roots(self, value: str) -> list[str]:

@@ -46,6 +46,7 @@ _SETTINGS: dict[str, tuple[int, ...]] = {
     "RoiAlign": (2,), "NonMaxSuppression": (2, 3, 4), "CenterCropPad": (1,), "Trilu": (1,),
     "Compress": (1,), "Where": (0,), "Loop": (0, 1), "MaxUnpool": (2,), "GridSample": (1,),
     "AffineGrid": (1,), "Col2Im": (1, 2), "Shape": (0,), "SplitToSequence": (1,),
+    "CastLike": (1,),
 }  # fmt: skip
 _REDUCE = "Reduce"
 # Ops whose weights are the fourth input, behind the scale and zero point of the first.
@@ -53,7 +54,7 @@ QUANTIZED = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
 # Ops that compute with two arrays: one number of theirs is a setting, more are weights.
 _ARITHMETIC = frozenset(
     "Add Sub Mul Div Pow Max Min Sum Mean Mod And Or Xor Equal Greater Less GreaterOrEqual"
-    " LessOrEqual Where Concat".split()
+    " LessOrEqual Where Concat CastLike".split()
 )
 _TYPES = ("to", "dtype", "output_dtype")  # attributes that name an element type
 _SIGNS = {"Add": "plus", "Sub": "minus", "Mul": "times", "Div": "divided by", "Pow": "to the power"}
@@ -104,10 +105,15 @@ def _known_to_the_runtime() -> frozenset[tuple[str, str]]:
     return frozenset((each.domain, each.name) for each in get_all_operator_schema())
 
 
+_STILL_RUN = ("GroupNormalization",)  # deprecated in its first form, which the runtime has
+
+
 def is_known(kind: str, domain: str, opset: int) -> bool:
     """Whether an op of that name exists."""
     if domain in OWN_DOMAINS:
-        return bool(defs.has(kind, opset)) and not defs.get_schema(kind, opset).deprecated
+        if not defs.has(kind, opset):
+            return False
+        return kind in _STILL_RUN or not defs.get_schema(kind, opset).deprecated
     return (domain, kind) in _known_to_the_runtime()
 
 
@@ -241,6 +247,8 @@ def _attributes(node: NodeProto) -> list[str]:
     """The other settings as they stand in the file, the first few."""
     parts = []
     for each in node.attribute:
+        if each.name == "stash_type":
+            continue  # in which type a norm adds up: nothing to see
         if each.HasField("g") or each.graphs:
             inner = len(each.g.node) or sum(len(g.node) for g in each.graphs)
             parts.append(f"{printable(each.name, 30)} of {plural(inner, 'node')}")

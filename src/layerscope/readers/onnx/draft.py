@@ -52,6 +52,7 @@ class Draft:
         functions: ops that the file itself defines.
         metadata: the file's own notes.
         notes: what the user should know.
+        inner: values that are no blobs: what makes them belongs to the layer that reads them.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Draft:
     functions: list[FunctionProto] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    inner: frozenset[str] = frozenset()
 
     def copy(self) -> Draft:
         """Another one with lists of its own; nodes and arrays are the same."""

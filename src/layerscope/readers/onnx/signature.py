@@ -87,9 +87,10 @@ def _resolved(given: Input, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(d for d in dims if isinstance(d, int))
     axes = _axis_names(given.dims)
     words = [_axis_words(axes[i], given.dims[i]) for i in free]
+    together = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
     guess = [d if isinstance(d, int) else _USUAL.get(axes[i], 128) for i, d in enumerate(dims)]
     raise UsageError(
-        f"input {quoted(given.name)} has {' and '.join(words)} free: give"
+        f"input {quoted(given.name)} has {together} free: give"
         f" --input-shape {name}={','.join(map(str, guess))}"
     )
 

@@ -7,7 +7,6 @@ tried.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -19,6 +18,7 @@ from onnx import TensorProto, helper
 from layerscope.errors import LimitError, UnsupportedError
 from layerscope.readers.onnx.draft import Draft
 from layerscope.readers.onnx.shapes import Known
+from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
 SECONDS = 20.0
@@ -137,23 +137,21 @@ def _run(session: Any, tops: Sequence[str], fed: Mapping[str, Any], draft: Draft
 
     options = ort.RunOptions()
     options.log_severity_level = 4
-    stop = threading.Timer(SECONDS, setattr, (options, "terminate", True))
-    stop.daemon = True
-    stop.start()
     try:
-        found: list[Any] = session.run(list(tops), dict(fed), options)
-        return found
+        return call_until(
+            SECONDS,
+            lambda: list(session.run(list(tops), dict(fed), options)),
+            lambda: setattr(options, "terminate", True),
+        )
+    except TimeoutError:
+        raise LimitError(
+            f"net {quoted(draft.name)}: the try-out run for the sizes of its blobs took longer"
+            f" than {SECONDS:.0f} s"
+        ) from None
     except Exception as error:
-        if options.terminate:
-            raise LimitError(
-                f"net {quoted(draft.name)}: the try-out run for the sizes of its blobs took longer"
-                f" than {SECONDS:.0f} s"
-            ) from None
         raise UnsupportedError(
             f"net {quoted(draft.name)}: ONNX Runtime stopped: {reason(error)}"
         ) from None
-    finally:
-        stop.cancel()
 
 
 def reason(error: Exception) -> str:

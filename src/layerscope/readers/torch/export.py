@@ -16,7 +16,7 @@ from layerscope.readers.onnx.parse import parse
 from layerscope.readers.torch.example import Example, example_of
 from layerscope.readers.torch.naming import Origins, rename
 from layerscope.readers.torch.state import evaluated, silence
-from layerscope.readers.torch.tidy import tidied
+from layerscope.readers.torch.tidy import before_bias, tidied
 from layerscope.readers.torch.translations import translations
 from layerscope.text import one_line, printable, quoted
 
@@ -82,10 +82,12 @@ def _drafted(module: Any, made: Any, batch: int) -> tuple[Draft, Shapes]:
     own = _own_names(module, model)
     origins = Origins(made.exported_program)
     tidied(model, origins, own)
+    inner = before_bias(model, origins)
     inputs = [value.name for value in model.graph.inputs]
     leaves = {path for path, part in module.named_modules() if _is_leaf(part)}
     rename(model, origins, leaves, [*inputs, *model.graph.initializers])
     draft = _draft(type(module).__name__, model)
+    draft.inner = frozenset(value.name for value in inner)
     shapes = {each.name: _shape(each.dims, batch) for each in draft.inputs}
     if not batch:
         draft.notes.append("the batch is fixed: the module or its example input allows no other")

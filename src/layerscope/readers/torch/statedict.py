@@ -52,7 +52,8 @@ def open_state_dict(file: InputFile) -> Net:
             f" (sparse, quantized, complex, repeated): {names}"
         )
     file.check_unchanged()
-    return weights_net(file.name, "pytorch", tensors, ADVICE, notes)
+    bits = {str(name): 8 * tensor.element_size() for name, tensor in found.items()}
+    return weights_net(file.name, "pytorch", tensors, ADVICE, notes, bits)
 
 
 def _reason(error: Exception) -> str:

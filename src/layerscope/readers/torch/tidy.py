@@ -28,7 +28,7 @@ def tidied(model: Any, origins: Origins, own: Container[str]) -> None:
     for node in model.graph:  # what a dropout leaves when testing, which the folder would drop
         if node.op_type == "Identity" and "dropout" in origins.of(node).function:
             node.op_type, node.domain = "Dropout", _HIDDEN
-    fold_constants_ir(model)
+    fold_constants_ir(model, should_fold=lambda node: _may_fold(node, own))
     for node in model.graph:
         if node.domain == _HIDDEN:
             node.domain = ""
@@ -38,6 +38,15 @@ def tidied(model: Any, origins: Origins, own: Container[str]) -> None:
         elif node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 2:
             _drop_zeros(node, own)
     RemoveUnusedNodesPass()(model)
+
+
+def _may_fold(node: Any, own: Container[str]) -> bool | None:
+    """Whether a node may become an array; None leaves that to the folder.
+
+    A weight that is turned for a product stays the module's own, under its name and in its shape.
+    """
+    turned = node.op_type == "Transpose" and node.inputs[0] is not None
+    return False if turned and node.inputs[0].name in own else None
 
 
 def _state_target(model: Any, node: Any) -> None:
@@ -63,3 +72,30 @@ def _drop_zeros(node: Any, own: Container[str]) -> None:
         return
     if bias.const_value.size <= _MOST_ZEROS and not bias.const_value.numpy().any():
         node.replace_input_with(2, None)
+
+
+def before_bias(model: Any, origins: Origins) -> list[Any]:
+    """What matrix products write before the bias is added in the same call: a Linear is one layer.
+
+    On two axes the exporter writes a Gemm, which has the bias in it.
+    """
+    found = []
+    for node in model.graph:
+        uses = list(node.outputs[0].uses())
+        if node.op_type != "MatMul" or len(uses) != 1 or node.outputs[0].is_graph_output():
+            continue
+        reader, origin = uses[0].node, origins.of(node)
+        bias = [each for each in reader.inputs if each is not node.outputs[0]]
+        if reader.op_type != "Add" or not origin.step or origins.of(reader) != origin:
+            continue
+        if all(map(_is_weight, (node.inputs[1], *bias))):
+            found.append(node.outputs[0])
+    return found
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether a value is a weight, as it is or turned."""
+    maker = value.producer()
+    if maker is not None and maker.op_type == "Transpose":
+        value = maker.inputs[0]
+    return value.const_value is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 MODULES = (
-    "inflate", "words", "tiles", "settings", "packed", "histogram", "bars", "grid", "zoom",
+    "inflate", "words", "tiles", "paint", "settings", "packed", "histogram", "bars", "grid", "zoom",
     "linked", "layers", "keys", "report",
 )  # fmt: skip
 

@@ -23,6 +23,7 @@ export class Bars {
     this.values = values;
     this.names = names;
     this.place = -1;
+    this.first = 0; // the number of the first value, where others are before it
     this.low = this.high = 0;
     this.chosen = -1; // the value that keeps the mark when nothing else has it
     /** @type {(place: number) => void} what else is to follow the pointer */
@@ -84,6 +85,7 @@ export class Bars {
     const pen = canvas.getContext("2d");
     if (!pen) return;
     const style = getComputedStyle(this.stage);
+    const ink = style.getPropertyValue("--mark");
     const span = this.high - this.low || 1;
     /** @param {number} value */
     const level = (value) => Math.round(((this.high - value) / span) * (tall - 2)) + 1;
@@ -93,7 +95,7 @@ export class Bars {
       const part = values.subarray(start, end);
       const whole = part.every(Number.isFinite);
       const [up, down] = [level(Math.max(0, ...part)), level(Math.min(0, ...part))];
-      pen.fillStyle = whole ? style.getPropertyValue("--mark") : "#ff00ff";
+      pen.fillStyle = whole ? ink : "#ff00ff";
       const width = wide > 2 ? wide - 1 : wide;
       if (whole) pen.fillRect(column * wide, up, width, Math.max(part.some((v) => v !== 0) ? 1 : 0, down - up));
       else pen.fillRect(column * wide, 0, width, tall);
@@ -131,7 +133,7 @@ export class Bars {
     this.mark.style.width = `${Math.max(2, wide - 1)}px`;
     this.mark.style.height = `${this.tall}px`;
     const name = names[this.place] ? ` (${names[this.place]})` : "";
-    this.readout.textContent = `${this.place}${name}: ${number(values[this.place], 6)}`;
+    this.readout.textContent = `${this.first + this.place}${name}: ${number(values[this.place], 6)}`;
   }
 
   /** @param {number} right @param {number} down */

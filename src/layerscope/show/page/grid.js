@@ -1,6 +1,7 @@
 // A grid of tiles on a canvas: hover tells a value, a click or Enter opens a tile, arrows move.
 
-import { enlarged, isSigned, layoutOf, orderOf, paint, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
+import { enlarged, isSigned, layoutOf, orderOf, sizeOf, unitAt, valueAt, precisionOf } from "./tiles.js";
+import { Painter } from "./paint.js";
 import { scaleWords } from "./settings.js";
 import { measured, number } from "./words.js";
 
@@ -44,7 +45,6 @@ export class Grid {
     this.meta = meta;
     this.load = load;
     this.settings = settings;
-    this.palettes = palettes;
     this.open = open;
     /** @type {Tiles | null} */
     this.tiles = null;
@@ -64,6 +64,7 @@ export class Grid {
     this.tells = () => {};
     this.visible = false;
     this.canvas = document.createElement("canvas");
+    this.painter = new Painter(this.canvas, palettes);
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `${meta.title}; arrow keys choose a ${meta.unit}, Enter enlarges it`);
@@ -130,12 +131,9 @@ export class Grid {
     const { color, sort } = this.settings.choice;
     if (this.sorted !== sort) this.order = this.orderBy ? this.orderBy(sort) : orderOf(tiles, sort);
     this.sorted = sort;
-    const size = sizeOf(this.layout);
-    if (this.canvas.width !== size.width) this.canvas.width = size.width;
-    if (this.canvas.height !== size.height) this.canvas.height = size.height;
-    const pixels = paint(tiles, this.order, this.layout, scale, color, this.palettes);
-    this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
-    this.canvas.dataset.drawn = `${scale} ${color} ${sort}`;
+    this.painter.draw(tiles, this.order, this.layout, scale, color);
+    const drawn = `${scale} ${color} ${sort}`;
+    if (this.canvas.dataset.drawn !== drawn) this.canvas.dataset.drawn = drawn;
     this.say(this.told);
   }
 
@@ -144,7 +142,7 @@ export class Grid {
     this.visible = false;
     this.tiles = null;
     this.sorted = "";
-    this.canvas.width = this.canvas.height = 0;
+    this.painter.release();
     delete this.canvas.dataset.drawn;
   }
 
@@ -238,6 +236,7 @@ export class Grid {
  * @returns {string} "channel 3", or "channel 3, slice 1", "filter 3, kernel 1"
  */
 export function tileWords(meta, tile) {
+  if (meta.unit === "matrix") return meta.unit;
   tile += meta.first ?? 0;
   if (meta.unit === "slice") return `channel ${Math.floor(tile / meta.depth)}, slice ${tile % meta.depth}`;
   if (meta.unit === "kernel") return `filter ${Math.floor(tile / meta.depth)}, kernel ${tile % meta.depth}`;
@@ -254,7 +253,8 @@ export function tileWords(meta, tile) {
  * @returns {string} the value of one unit, and where it is
  */
 export function unitWords(tiles, meta, tile, y, x) {
-  const where = `${tileWords(meta, tile)}, y ${y}, x ${x}`;
+  const row = meta.unit === "matrix" ? y + (meta.first ?? 0) : y; // its rows are what is counted
+  const where = `${tileWords(meta, tile)}, y ${row}, x ${x}`;
   const planes = tiles.planes === 1 ? [0] : [...tiles.order].map((_, i) => i);
   const values = planes.map((plane) => measured(valueAt(tiles, tile, y, x, plane), precisionOf(tiles, tile, plane)));
   if (tiles.planes === 1) return `${where}: ${values[0]}`;

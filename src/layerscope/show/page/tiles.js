@@ -1,5 +1,5 @@
-// Tiles: many small planes of numbers, a byte each.  From bytes to values, from values to levels,
-// from levels to pixels; the rules are those of pictures/scale.py and pictures/color.py.
+// Tiles: many small planes of numbers, a byte each.  From bytes to values, from values to levels, and
+// where they go in a box; the rules are those of pictures/scale.py.  paint.js makes pixels of them.
 
 /**
  * @typedef {"all" | "tile" | "signed" | "tile-signed" | "fixed"} Scale
@@ -36,7 +36,6 @@
 
 const STEPS = 254;
 const TOP = 252; // of a palette; behind it are the places for what is no colour
-const MISSING = 254;
 
 /**
  * @param {Tiles} tiles
@@ -44,7 +43,7 @@ const MISSING = 254;
  * @param {number} code
  * @returns {number} NaN where the value is not finite
  */
-function decoded(tiles, plane, code) {
+export function decoded(tiles, plane, code) {
   if (code === 0) return NaN;
   const place = tiles.low.length === 1 ? 0 : plane;
   const low = tiles.low[place];
@@ -146,7 +145,7 @@ export function isSigned(scale) {
  * @param {boolean} full whether all 256 levels are grays
  * @returns {number}
  */
-function topOf(scale, full) {
+export function topOf(scale, full) {
   return full ? (isSigned(scale) ? 254 : 255) : TOP;
 }
 
@@ -161,23 +160,6 @@ export function levelOf(value, extent, top) {
   const span = extent.high / 2 - extent.low / 2; // halves: the ends of float64 have no difference
   if (!(span > 0)) return Math.floor(top / 2);
   return Math.min(top, Math.max(0, ((value / 2 - extent.low / 2) / span) * top));
-}
-
-/**
- * The level of each code of one plane; -1 for what is not finite.
- * @param {Tiles} tiles
- * @param {number} plane
- * @param {Extent} extent
- * @param {number} top
- * @returns {Float32Array}
- */
-function levelsOf(tiles, plane, extent, top) {
-  const levels = new Float32Array(STEPS + 2);
-  levels[0] = -1;
-  for (let code = 1; code < levels.length; code++) {
-    levels[code] = levelOf(decoded(tiles, plane, code), extent, top);
-  }
-  return levels;
 }
 
 /**
@@ -281,126 +263,4 @@ export function unitAt(layout, tiles, px, py) {
  */
 export function colorOf(color, scale) {
   return color === "auto" ? (scale === "signed" ? "diverging" : "gray") : color;
-}
-
-/**
- * Draw tiles: four bytes a pixel, the gaps transparent.
- * @param {Tiles} tiles
- * @param {number[]} order which tile is at which place
- * @param {Layout} layout
- * @param {Scale} scale
- * @param {Color} color
- * @param {Palettes} palettes
- * @returns {Uint8ClampedArray<ArrayBuffer>}
- */
-export function paint(tiles, order, layout, scale, color, palettes) {
-  const size = sizeOf(layout);
-  const pixels = new Uint32Array(size.width * size.height);
-  const name = colorOf(color, scale);
-  const full = tiles.planes === 3 || (name === "gray" && !tiles.missing);
-  const colors = full ? grays() : packedColors(palettes[name]);
-  const top = topOf(scale, full);
-  order.forEach((tile, place) => {
-    const extent = extentOf(tiles, tile, scale);
-    const levels = [];
-    for (let plane = 0; plane < tiles.planes; plane++) {
-      levels.push(levelsOf(tiles, tile * tiles.planes + plane, extent, top));
-    }
-    const left = (place % layout.columns) * (layout.width + layout.gap);
-    const down = Math.floor(place / layout.columns) * (layout.height + layout.gap);
-    paintTile(tiles, tile, levels, colors, layout, pixels, down * size.width + left, size.width);
-  });
-  return new Uint8ClampedArray(pixels.buffer);
-}
-
-/**
- * @param {Tiles} tiles
- * @param {number} tile
- * @param {Float32Array[]} levels of each plane
- * @param {Uint32Array} colors
- * @param {Layout} layout
- * @param {Uint32Array} pixels
- * @param {number} start the place of the upper left pixel
- * @param {number} stride pixels in a line
- */
-function paintTile(tiles, tile, levels, colors, layout, pixels, start, stride) {
-  const { every, times } = layout;
-  if (tiles.planes === 1 && every === 1) return paintCodes(tiles, tile, levels[0], colors, times, pixels, start, stride);
-  const area = tiles.height * tiles.width;
-  const first = tile * tiles.planes * area;
-  /** @param {number} y @param {number} x @param {number} plane @returns {number} rounded level, or -1 */
-  const block = (y, x, plane) => {
-    let [sum, count] = [0, 0];
-    for (let v = y; v < Math.min(y + every, tiles.height); v++) {
-      for (let u = x; u < Math.min(x + every, tiles.width); u++) {
-        const level = levels[plane][tiles.codes[first + plane * area + v * tiles.width + u]];
-        if (level < 0) return -1;
-        sum += level;
-        count++;
-      }
-    }
-    return Math.floor(sum / count + 0.5);
-  };
-  for (let y = 0, line = 0; y < tiles.height; y += every, line++) {
-    for (let x = 0, column = 0; x < tiles.width; x += every, column++) {
-      const level = block(y, x, 0);
-      const color = tiles.planes === 3 && level >= 0
-        ? mixed(level, block(y, x, 1), block(y, x, 2), tiles.order)
-        : colors[level < 0 ? MISSING : level];
-      const at = start + line * times * stride + column * times;
-      for (let i = 0; i < times; i++) pixels.fill(color, at + i * stride, at + i * stride + times);
-    }
-  }
-}
-
-/**
- * A tile of which every value is drawn, in one plane: each code has its colour.
- * @param {Tiles} tiles
- * @param {number} tile
- * @param {Float32Array} levels
- * @param {Uint32Array} colors
- * @param {number} times
- * @param {Uint32Array} pixels
- * @param {number} start
- * @param {number} stride
- */
-function paintCodes(tiles, tile, levels, colors, times, pixels, start, stride) {
-  const { codes, width, height } = tiles;
-  const inks = Uint32Array.from(levels, (level) => colors[level < 0 ? MISSING : Math.floor(level + 0.5)]);
-  let code = tile * width * height;
-  for (let y = 0; y < height; y++) {
-    const line = start + y * times * stride;
-    const end = line + width * times;
-    for (let at = line; at < end; code++) {
-      const ink = inks[codes[code]];
-      for (const next = at + times; at < next; at++) pixels[at] = ink;
-    }
-    for (let more = 1; more < times; more++) pixels.copyWithin(line + more * stride, line, end);
-  }
-}
-
-/**
- * @param {number} first
- * @param {number} green
- * @param {number} third
- * @param {"RGB" | "BGR"} order
- * @returns {number} the pixel; magenta where a plane has no finite value
- */
-function mixed(first, green, third, order) {
-  if (green < 0 || third < 0) return 0xffff00ff;
-  const [red, blue] = order === "BGR" ? [third, first] : [first, third];
-  return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
-}
-
-/** @returns {Uint32Array} the gray of each level, and magenta for what is missing: see `paint` */
-function grays() {
-  return Uint32Array.from({ length: 256 }, (_, i) => (0xff000000 | (i * 0x10101)) >>> 0);
-}
-
-/** @param {Uint8Array} palette @returns {Uint32Array} */
-function packedColors(palette) {
-  return Uint32Array.from({ length: 256 }, (_, i) => {
-    const [red, green, blue] = palette.subarray(3 * i, 3 * i + 3);
-    return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
-  });
 }

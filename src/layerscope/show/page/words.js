@@ -2,11 +2,12 @@
 
 /**
  * Four significant digits, without needless zeros: Python's "%.4g".
- * @param {number} value
+ * @param {number | null} value
  * @param {number} [digits]
  * @returns {string}
  */
 export function number(value, digits = 4) {
+  if (value === null) return "not finite"; // JSON has neither NaN nor infinities
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "infinite" : "-infinite";
   if (value === 0) return "0";

@@ -1,6 +1,7 @@
 // One tile, as large as the screen allows, in a dialog: the value of every unit can be read.
 
-import { layoutOf, paint, precisionOf, sizeOf, summaryOf, unitAt } from "./tiles.js";
+import { layoutOf, precisionOf, sizeOf, summaryOf, unitAt } from "./tiles.js";
+import { Painter } from "./paint.js";
 import { tileWords, unitWords } from "./grid.js";
 import { measured, number } from "./words.js";
 
@@ -108,12 +109,9 @@ export class Zoom {
     this.layout = this.layout.every > 1 ? { ...this.layout, every: 1, times: 1, width: all.width, height: all.height } : this.layout;
     const { color } = grid.settings.choice;
     const size = sizeOf(this.layout);
-    this.canvas.width = size.width;
-    this.canvas.height = size.height;
     this.frame.style.width = `${size.width}px`;
     this.frame.style.height = `${size.height}px`;
-    const pixels = paint(this.one, [0], this.layout, grid.scale, color, grid.palettes);
-    this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
+    new Painter(this.canvas, grid.painter.palettes).draw(this.one, [0], this.layout, grid.scale, color);
     const { low, mean, high } = summaryOf(all, this.tile);
     const name = tileWords(grid.meta, this.tile);
     this.title.textContent = `${grid.meta.title}: ${name}`;

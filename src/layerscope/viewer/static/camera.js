@@ -4,6 +4,7 @@ import { byId } from "./elements.js";
 
 const AHEAD = 2; // so many frames are on their way: one is computed while the next one travels
 const HEAD = 8;
+const TALL = [240, 480, 720, 1080]; // what cameras give, at four to three or sixteen to nine
 
 /** The camera of this machine. */
 export class Camera {
@@ -19,7 +20,10 @@ export class Camera {
     this.sent = this.seen = this.skipped = this.dropped = this.shown = 0;
     /** @type {number[]} */
     this.times = [];
-    /** @type {Map<number, Uint8Array>} */
+    this.presented = 0; // of the camera's own count, the frame that was looked at last
+    this.waits = false; // for a frame
+    this.behind = 0; // milliseconds from the camera to the screen
+    /** @type {Map<number, {pixels: Uint8Array, taken: number}>} */
     this.pictures = new Map();
   }
 
@@ -31,16 +35,19 @@ export class Camera {
   async start() {
     if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
     if (isRefused()) return "No camera: the notebook around this page does not permit it.";
+    const side = Math.max(this.canvas.width, this.canvas.height);
+    const height = TALL.find((tall) => tall >= side) ?? TALL[TALL.length - 1]; // more would only be made smaller
+    const video = { width: { ideal: (height * 4) / 3 }, height: { ideal: height }, frameRate: { ideal: 30 } };
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } }, audio: false });
+      this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     } catch (error) {
       return `No camera: ${error instanceof Error ? error.message : error}`;
     }
     this.frozen = false;
     this.video.srcObject = this.stream;
     await this.video.play();
-    this.sent = this.seen;
-    this.next();
+    this.presented = 0;
+    this.reset();
     return "";
   }
 
@@ -52,17 +59,29 @@ export class Camera {
     this.times = [];
   }
 
-  next() {
-    if (this.stream) this.video.requestVideoFrameCallback(() => this.take());
+  freeze() {
+    this.frozen = !this.frozen;
+    this.presented = 0; // what passes meanwhile is not dropped
+    this.next();
   }
 
-  take() {
-    this.next();
-    if (this.frozen || !this.pen) return;
-    if (this.sent - this.seen >= AHEAD) {
-      this.skipped++;
-      return;
-    }
+  /** Wait for a frame, where one may be sent: each one that is waited for costs the browser a pass over the page. */
+  next() {
+    if (!this.stream || this.frozen || this.waits || this.sent - this.seen >= AHEAD) return;
+    this.waits = true;
+    this.video.requestVideoFrameCallback((_, { presentedFrames }) => {
+      this.waits = false;
+      if (this.stream && !this.frozen) this.take(presentedFrames);
+      this.next();
+    });
+  }
+
+  /** @param {number} presented how many frames the camera has given */
+  take(presented) {
+    if (!this.pen) return;
+    const taken = performance.now();
+    if (this.presented) this.skipped += Math.max(0, presented - this.presented - 1);
+    this.presented = presented;
     const { width, height } = this.canvas;
     const { videoWidth, videoHeight } = this.video;
     const scale = Math.min(videoWidth / width, videoHeight / height);
@@ -79,7 +98,7 @@ export class Camera {
     new DataView(buffer).setUint32(0, this.sent + 1, true);
     if (!this.send(buffer)) return;
     this.sent++;
-    this.pictures.set(this.sent, pixels);
+    this.pictures.set(this.sent, { pixels, taken });
   }
 
   /**
@@ -92,18 +111,21 @@ export class Camera {
     if (seen > this.seen) {
       this.shown++;
       const now = performance.now();
+      this.behind = now - (picture?.taken ?? now);
       this.times = [...this.times.filter((time) => now - time < 2000), now];
     }
     this.seen = Math.max(this.seen, seen);
     this.dropped = dropped;
     for (const number of this.pictures.keys()) if (number <= seen) this.pictures.delete(number);
-    return picture;
+    this.next();
+    return picture?.pixels;
   }
 
   /** The connection began anew: nothing is on its way. */
   reset() {
     this.seen = this.sent;
     this.pictures.clear();
+    this.next();
   }
 
   /** @returns {number} frames a second, over the last two seconds */

@@ -12,6 +12,8 @@ import { svgElement } from "../page/histogram.js";
  * @typedef {{width: number, height: number, label: string, inks: string[], parts: Part[]}} Drawing
  */
 
+const LEAST = 0.6;
+
 /** The diagram. */
 export class Diagram {
   /** @param {(id: number) => void} choose */
@@ -26,6 +28,7 @@ export class Diagram {
   draw(drawing) {
     const { width, height } = drawing;
     const svg = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": drawing.label });
+    svg.style.minWidth = `${LEAST * width}px`; // smaller words are not read: the box scrolls
     const ink = inkOf(drawing.inks);
     for (const part of drawing.parts) {
       const group = svgElement("g", {});

@@ -21,6 +21,16 @@ export function make(tag, style = "", words = "") {
   return element;
 }
 
+/**
+ * A name that may be broken behind what parts it, and so not in the middle of a word.
+ * @param {HTMLElement} element
+ * @param {string} name
+ */
+export function sayName(element, name) {
+  const parts = name.split(/(?<=[/_.:@])/);
+  element.replaceChildren(...parts.flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part])));
+}
+
 /** @param {string} words @param {() => void} action @returns {HTMLButtonElement} */
 export function button(words, action) {
   const made = make("button", "", words);

@@ -1,8 +1,9 @@
 // The list of layers: each with a small live picture of its blob.
 
-import { button, byId, make, press, say } from "./elements.js";
+import { button, byId, make, press, say, sayName } from "./elements.js";
 import { lastWrite } from "./facts.js";
-import { layoutOf, orderOf, paint, sizeOf } from "../page/tiles.js";
+import { Painter } from "../page/paint.js";
+import { layoutOf, orderOf } from "../page/tiles.js";
 
 /** @typedef {import("./facts.js").Facts} Facts */
 /** @typedef {import("./facts.js").Item} Item */
@@ -30,8 +31,8 @@ export class List {
     this.blobs = new Map();
     /** @type {Set<Element>} */
     this.visible = new Set();
-    /** @type {Map<string, HTMLCanvasElement>} */
-    this.canvases = new Map();
+    /** @type {Map<string, Painter>} */
+    this.painters = new Map();
     /** @type {HTMLButtonElement[]} */
     this.rows = [];
     const observer = new IntersectionObserver((entries) => {
@@ -49,6 +50,8 @@ export class List {
       this.blobs.set(row, blob);
       observer.observe(row);
     }
+    // Where the window changes its form, as a telephone that is turned, the list does too.
+    matchMedia("(max-width: 60rem)").addEventListener("change", () => this.reveal());
     say(byId("counted"), `${facts.items.length} blobs, first 8 channels`);
   }
 
@@ -59,13 +62,15 @@ export class List {
     open.style.setProperty("--family", item.color);
     const words = make("span", "words");
     const types = item.layers.map((layer) => layer.type).join(", ");
-    words.append(make("b", "", item.title), make("small", "", item.shape || "not computed"), make("small", "", types));
+    const name = make("b");
+    sayName(name, item.title);
+    words.append(name, make("small", "", item.shape || "not computed"), make("small", "", types));
     const box = make("span", "thumb");
     const blob = lastWrite(item)?.blob;
     if (blob !== undefined) {
       const canvas = make("canvas");
       canvas.setAttribute("aria-hidden", "true");
-      this.canvases.set(blob, canvas);
+      this.painters.set(blob, new Painter(canvas, this.palettes));
       box.append(canvas);
     }
     if (item.reason) row.title = item.reason;
@@ -81,8 +86,13 @@ export class List {
       if (i !== id) return row.removeAttribute("aria-current");
       if (row.hasAttribute("aria-current")) return;
       row.setAttribute("aria-current", "true");
-      row.scrollIntoView({ block: "nearest", inline: "nearest" });
+      this.reveal();
     });
+  }
+
+  reveal() {
+    const row = this.rows.find((each) => each.hasAttribute("aria-current"));
+    row?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** @returns {string[]} the blobs whose thumbnails are on the screen */
@@ -94,32 +104,36 @@ export class List {
   /** @param {Frame} frame */
   update(frame) {
     for (const [blob, part] of Object.entries(frame.head.thumbs ?? {})) {
-      const canvas = this.canvases.get(blob);
-      if (canvas) this.draw(canvas, frame, part);
+      const painter = this.painters.get(blob);
+      if (painter) this.draw(painter, frame, part);
     }
   }
 
-  /** @param {HTMLCanvasElement} canvas @param {Frame} frame @param {Part} part */
-  draw(canvas, frame, part) {
+  /** @param {Painter} painter @param {Frame} frame @param {Part} part */
+  draw(painter, frame, part) {
     const tiles = frame.tiles(part);
-    if (!tiles) return drawThin(canvas, frame.values(part));
+    if (!tiles) return drawThin(painter.canvas, frame.values(part));
     const { scale, color } = this.settings.choice;
     const layout = layoutOf(tiles.count, tiles.height, tiles.width, WIDE, TALL);
-    const size = sizeOf(layout);
-    const pixels = paint(tiles, orderOf(tiles, "index"), layout, scale === "fixed" || scale === "auto" ? "all" : scale, color, this.palettes);
-    if (canvas.width !== size.width || canvas.height !== size.height) [canvas.width, canvas.height] = [size.width, size.height];
-    canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
-    canvas.dataset.drawn = "tiles";
+    painter.draw(tiles, orderOf(tiles, "index"), layout, scale === "fixed" || scale === "auto" ? "all" : scale, color);
+    mark(painter.canvas, "tiles");
   }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {string} drawn what is on it; the page changes only where that does */
+function mark(canvas, drawn) {
+  if (canvas.dataset.drawn !== drawn) canvas.dataset.drawn = drawn;
 }
 
 /** @param {HTMLCanvasElement} canvas @param {Float32Array} values as bars from the line of zero */
 function drawThin(canvas, values) {
   const tall = 40;
   const wide = Math.max(1, Math.floor(WIDE / values.length));
-  [canvas.width, canvas.height] = [Math.max(1, wide * values.length), tall];
+  const long = Math.max(1, wide * values.length);
+  if (canvas.width !== long || canvas.height !== tall) [canvas.width, canvas.height] = [long, tall];
   const pen = canvas.getContext("2d");
   if (!pen) return;
+  pen.clearRect(0, 0, long, tall);
   let [low, high] = [0, 0];
   for (const value of values) [low, high] = [Math.min(low, value || 0), Math.max(high, value || 0)];
   const span = high - low || 1;
@@ -129,7 +143,7 @@ function drawThin(canvas, values) {
     const top = Math.round(((high - (value || 0)) / span) * (tall - 1));
     pen.fillRect(i * wide, Math.min(top, zero), wide > 2 ? wide - 1 : wide, Math.max(1, Math.abs(top - zero)));
   });
-  canvas.dataset.drawn = "bars";
+  mark(canvas, "bars");
 }
 
 /** @param {boolean} list which of list and diagram is shown */

@@ -1,6 +1,6 @@
 // The middle: the selected blob as a grid or as bars, or a param; with how its numbers are spread.
 
-import { button, byId, make, press, say, sparing, terms } from "./elements.js";
+import { button, byId, make, press, say, sayName, sparing, terms } from "./elements.js";
 import { Bars } from "../page/bars.js";
 import { Grid, tileWords } from "../page/grid.js";
 import { Histogram } from "../page/histogram.js";
@@ -18,7 +18,7 @@ import { number } from "../page/words.js";
 /** @typedef {import("../page/tiles.js").Palettes} Palettes */
 /** @typedef {import("../page/tiles.js").Extent} Extent */
 /** @typedef {{blob: (write: Write) => void, param: (words: string) => void, pick: (tile: number, y: number, x: number) => void,
- *   page: (first: number) => void}} Hooks */
+ *   channel: (channel: number, channels: number) => void, page: (first: number) => void}} Hooks */
 
 const REGION = 32;
 const SPREAD_PAUSE = 200; // milliseconds; a camera gives more than can be read
@@ -37,6 +37,8 @@ export class Stage {
     this.readout = byId("readout");
     /** @type {Grid | Bars | null} */
     this.view = null;
+    /** @type {Frame | null} */
+    this.last = null; // what is shown again when a param has been looked at
     this.form = ""; // of what the view shows: another form needs another view
     this.blob = "";
     this.first = 0;
@@ -48,6 +50,7 @@ export class Stage {
     /** @type {{key: string, width: number, values: Float32Array} | null} */
     this.region = null;
     this.asking = "";
+    this.turned = ""; // the button that led to another part
     const shown = sparing((/** @type {[string, Spread]} */ [form, spread]) => {
       if (form === this.form) this.drawSpread(spread); // something else may be shown by now
     }, SPREAD_PAUSE);
@@ -59,7 +62,7 @@ export class Stage {
 
   /** @param {Item} item @param {Write | null} write @param {string} param "layer.number" or "" */
   head(item, write, param) {
-    say(byId("title"), item.title);
+    sayName(byId("title"), item.title);
     const rows = item.layers.map((layer) => {
       const row = make("li");
       row.append(make("b", "", layer.name), ` ${layer.type}${layer.summary ? `, ${layer.summary}` : ""}`);
@@ -90,6 +93,7 @@ export class Stage {
     if (this.blob === blob && this.form) return;
     this.blob = blob;
     this.clear();
+    if (blob && this.last) this.update(this.last);
   }
 
   clear() {
@@ -105,6 +109,7 @@ export class Stage {
 
   /** @param {Frame} frame */
   update(frame) {
+    this.last = frame;
     const part = frame.head.blob;
     if (!part || part.name !== this.blob) return;
     this.frame = frame.head.frame ?? 0;
@@ -129,8 +134,8 @@ export class Stage {
     const title = `${write?.name ?? ""} ${write?.dims.join("x") ?? ""}`;
     if (part.codes === undefined) {
       const names = part.name === this.facts.probability ? this.facts.labels : [];
-      this.bars(frame.values(part), title, names);
-      this.counted(part.count, part.total, "values", 0, part.count);
+      this.bars(frame.values(part), title, names.slice(part.first), part.first ?? 0);
+      this.counted(part.count, part.total, "values", part.first ?? 0, part.most ?? part.count);
       return;
     }
     const meta = {
@@ -144,20 +149,22 @@ export class Stage {
     this.choose(this.tile);
   }
 
-  /** @param {Float32Array} values @param {string} title @param {string[]} names */
-  bars(values, title, names) {
+  /** @param {Float32Array} values @param {string} title @param {string[]} names
+   * @param {number} first the number of the first one @param {Hooks["pick"]} [pick] */
+  bars(values, title, names, first, pick = this.hooks.pick) {
     const bars = new Bars(this.box, this.readout, values, title, names, [], 220);
-    bars.picks = (place) => this.hooks.pick(place, 0, 0);
+    bars.first = first;
+    bars.picks = (place) => pick(first + place, 0, 0);
     this.view = bars;
     this.fit();
     bars.draw();
     this.choose(this.tile);
   }
 
-  /** @param {import("../page/grid.js").GridMeta} meta @param {() => import("../page/tiles.js").Tiles} load */
-  grid(meta, load) {
+  /** @param {import("../page/grid.js").GridMeta} meta @param {() => import("../page/tiles.js").Tiles} load @param {Hooks["pick"]} [pick] */
+  grid(meta, load, pick = this.hooks.pick) {
     const grid = new Grid(this.box, this.readout, meta, load, this.settings, this.palettes,
-      (_, tile, y, x) => this.hooks.pick(tile + (meta.first ?? 0), y, x));
+      (_, tile, y, x) => pick(tile + (meta.first ?? 0), y, x));
     this.view = grid;
     grid.zoom = this.zoom;
     this.fit();
@@ -167,15 +174,31 @@ export class Stage {
 
   /** @param {number} count @param {number} total @param {string} noun @param {number} first @param {number} most @param {string} [more] */
   counted(count, total, noun, first, most, more = "") {
-    const where = total > count ? `, from ${first} on` : "";
+    const where = first ? `, from ${first.toLocaleString("en")} on` : "";
+    this.paged(`${count.toLocaleString("en")} of ${total.toLocaleString("en")} ${noun} shown${where}${more}`, count, total, first, most);
+  }
+
+  /** @param {string} words @param {number} count @param {number} total @param {number} first @param {number} most */
+  paged(words, count, total, first, most) {
     const box = byId("count");
-    say(box, `${count.toLocaleString("en")} of ${total.toLocaleString("en")} ${noun} shown${where}${more}`);
+    say(box, words);
     if (total <= count) return;
-    const before = button("previous", () => this.hooks.page(Math.max(0, first - most)));
-    const after = button("next", () => this.hooks.page(first + most));
-    before.disabled = first === 0;
-    after.disabled = first + count >= total;
-    box.append(" ", before, " ", after);
+    /** @param {string} name @param {number} to */
+    const turn = (name, to) => {
+      const made = button(name, () => {
+        this.turned = name;
+        this.hooks.page(to);
+      });
+      made.disabled = to < 0 || to >= total;
+      return made;
+    };
+    const [before, after] = [turn("previous", first ? Math.max(0, first - most) : -1), turn("next", first + count)];
+    const pages = make("span", "pages");
+    pages.append(before, " ", after);
+    box.append(" ", pages);
+    // The buttons are new: the one that was pressed goes on being the one that has the keys.
+    if (this.turned) ((this.turned === "next") === !after.disabled ? after : before).focus({ preventScroll: true });
+    this.turned = "";
   }
 
   /** @param {Spread} spread */
@@ -203,25 +226,31 @@ export class Stage {
     this.tile = tile;
     if (this.view instanceof Grid) this.view.choose(tile - this.first);
     else if (this.view) {
-      this.view.chosen = tile;
-      this.view.tell(tile);
+      this.view.chosen = tile - this.first;
+      this.view.tell(tile - this.first);
     }
   }
 
-  /** @param {string} words "layer.number" */
-  async param(words) {
+  /** @param {string} words "layer.number" @param {number} first of its tiles */
+  async param(words, first) {
     this.watch("");
     this.clear();
     const at = words.lastIndexOf(".");
-    const found = await this.link.ask({ ask: "param", layer: words.slice(0, at), number: Number(words.slice(at + 1)) });
+    const found = await this.link.ask({ ask: "param", layer: words.slice(0, at), number: Number(words.slice(at + 1)), first });
     if (this.blob) return; // something else was chosen meanwhile
     this.clear();
     if (found.fault) return say(byId("count"), found.fault);
     this.form = words;
     const { panel, data } = found;
-    if (panel.kind === "tiles") this.grid(panel.tiles, () => this.ranged(unpack(panel.tiles, () => data)));
-    else if (panel.kind === "vector") this.bars(new Float32Array(bytesOf(data).buffer), panel.title, panel.names);
-    say(byId("count"), `${found.title}: ${[found.statement, ...found.words].join("; ")}`);
+    /** @type {Hooks["pick"]} */
+    const pick = (tile, y) => {
+      const { unit, depth = 1, first = 0 } = panel.tiles ?? {};
+      this.hooks.channel(unit === "matrix" ? first + y : unit === "kernel" ? Math.floor(tile / depth) : tile, found.channels);
+    };
+    if (panel.kind === "tiles") this.grid(panel.tiles, () => this.ranged(unpack(panel.tiles, () => data)), pick);
+    else if (panel.kind === "vector") this.bars(new Float32Array(bytesOf(data).buffer), panel.title, panel.names, found.first, pick);
+    const told = `${found.title}: ${[found.statement, ...found.words].join("; ")}`;
+    this.paged(told, found.count || found.total, found.total, found.first, found.most);
     this.spread(found.spread);
   }
 

@@ -7,7 +7,8 @@ import { Grid } from "../page/grid.js";
 import { Histogram } from "../page/histogram.js";
 import { bytesOf, unpack } from "../page/packed.js";
 import { scaleWords } from "../page/settings.js";
-import { extentOf, layoutOf, paint, sizeOf, unitAt } from "../page/tiles.js";
+import { Painter } from "../page/paint.js";
+import { extentOf, layoutOf, sizeOf, unitAt } from "../page/tiles.js";
 import { number } from "../page/words.js";
 import { single } from "../page/zoom.js";
 
@@ -48,6 +49,7 @@ export class UnitPanel {
     this.asking = false;
     this.label = "";
     this.canvas = make("canvas");
+    this.painter = new Painter(this.canvas, palettes);
     this.cross = make("span", "cross");
     this.frameBox = make("div", "frame");
     this.mapBox = make("div", "map");
@@ -167,11 +169,9 @@ export class UnitPanel {
     const shrink = Math.min(1, room / size.width);
     const { scale: chosen, color } = this.settings.choice;
     const scale = chosen === "all" || chosen === "auto" ? "tile" : chosen; // large enough for a scale of its own
-    [this.canvas.width, this.canvas.height] = [size.width, size.height];
     this.frameBox.style.width = `${size.width * shrink}px`;
     this.frameBox.style.height = `${size.height * shrink}px`;
-    const pixels = paint(tiles, [0], layout, scale, color, this.palettes);
-    this.canvas.getContext("2d")?.putImageData(new ImageData(pixels, size.width), 0, 0);
+    this.painter.draw(tiles, [0], layout, scale, color);
     this.canvas.dataset.drawn = "map";
     const { low, high } = extentOf(tiles, 0, scale);
     say(this.mapWords, `${tiles.height}x${tiles.width}, scaled ${scaleWords(scale)}: ${number(low, 3)} \u2026 ${number(high, 3)}`);

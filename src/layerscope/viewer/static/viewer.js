@@ -3,11 +3,12 @@
 import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
 import { button, byId, press, say } from "./elements.js";
-import { findBlob, lastWrite } from "./facts.js";
+import { findBlob, lastWrite, middleOf, spotOf, unitTitle } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
 import { List, showList } from "./list.js";
+import { Moved } from "./moved.js";
 import { readPlace, writePlace } from "./place.js";
 import { Range } from "./range.js";
 import { Stage } from "./stage.js";
@@ -46,11 +47,13 @@ class Viewer {
     this.diagram = new Diagram((id) => this.goItem(facts.items[id], true));
     this.stage = new Stage(facts, this.settings, palettes, link, {
       blob: (write) => this.go({ blob: write.blob, param: "", first: 0 }, false),
-      param: (param) => this.go({ param }, false),
+      param: (param) => this.go({ param, first: 0 }, false),
       pick: (tile, y, x) => this.go({ tile, y, x }, false),
+      channel: (channel, channels) => this.goChannel(channel, channels),
       page: (first) => this.go({ first }, false),
     });
     this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
+    this.moved = new Moved(facts, palettes, link, (change) => this.go(change, false));
     this.why = new Why((unit) => this.goUnit(unit));
     this.camera = facts.size ? new Camera(facts.size, (frame) => link.sendFrame(frame)) : null;
     this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
@@ -70,7 +73,10 @@ class Viewer {
 
   async start() {
     this.link.onframe = (frame) => this.draw(frame);
-    this.link.onbreak = () => this.camera?.reset();
+    this.link.onbreak = () => {
+      this.camera?.reset();
+      this.moved.reset();
+    };
     this.link.onstate = (words) => this.fault(words);
     const keys = await this.inputs.refresh();
     const { place } = this;
@@ -100,7 +106,7 @@ class Viewer {
   /** @param {Item} item @param {boolean} step */
   goItem(item, step) {
     const write = lastWrite(item);
-    if (write) this.go({ blob: write.blob, param: "", tile: -1, y: 0, x: 0, first: 0 }, step);
+    if (write) this.go({ blob: write.blob, param: "", at: "", tile: -1, y: 0, x: 0, first: 0 }, step);
     else {
       this.fault(item.reason || `${item.title} writes no blob`);
       this.list.mark(item.id);
@@ -114,14 +120,14 @@ class Viewer {
     const found = findBlob(this.facts, blob);
     if (!found) return this.fault(`${words} is not on this page`);
     const index = places.split(",").map(Number);
-    const { write } = found;
-    let spot = { tile: index[0] || 0, y: 0, x: 0 };
-    if (write.maps && write.dims.length === 2) spot = { tile: 0, y: index[0] || 0, x: index[1] || 0 };
-    else if (write.maps) {
-      const tile = index.slice(0, -2).reduce((sum, each, i) => sum * (i ? write.dims[i] : 1) + each, 0);
-      spot = { tile, y: index[index.length - 2], x: index[index.length - 1] };
-    }
-    this.go({ blob: write.blob, param: "", first: 0, ...spot }, true);
+    this.go({ blob: found.write.blob, param: "", at: "", first: 0, ...spotOf(found.write, index) }, true);
+  }
+
+  /** A filter, or a number of a bias, was chosen: its channel is the unit. @param {number} channel @param {number} channels */
+  goChannel(channel, channels) {
+    const write = findBlob(this.facts, this.place.blob)?.write;
+    if (!write || write.dims[0] !== channels || (write.maps && write.dims.length < 3)) return;
+    this.go({ tile: channel * write.depth, ...(this.place.tile < 0 ? middleOf(write) : {}) }, false);
   }
 
   /** @param {string} image */
@@ -140,34 +146,27 @@ class Viewer {
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
     this.stage.range = this.range.show(place);
     this.stage.zoom = place.zoom;
+    const diagram = place.layers === "diagram";
+    showList(!diagram);
     this.list.mark(item.id);
     this.diagram.mark(item.id);
     this.stage.head(item, write, place.param);
-    if (place.param) {
-      if (this.shownParam !== place.param) this.stage.param(place.param);
-    } else this.stage.watch(write.blob);
-    this.shownParam = place.param;
+    const param = place.param && JSON.stringify([place.param, place.first]);
+    if (!param) this.stage.watch(write.blob);
+    else if (this.shownParam !== param) this.stage.param(place.param, place.first);
+    this.shownParam = param;
     this.stage.fit();
     this.stage.redraw();
     this.stage.choose(place.param ? -1 : place.tile);
     const selected = place.tile >= 0 ? { tile: place.tile, y: place.y, x: place.x } : null;
-    this.unit.select(write, selected, this.unitTitle(write));
+    this.unit.select(write, selected, unitTitle(write, place));
     this.unit.drawMap();
+    this.moved.select(place, selected && { blob: write.blob, index: this.unit.index() }, this.isLive);
     this.inputs.mark(place.image);
-    const diagram = place.layers === "diagram";
-    showList(!diagram);
     if (diagram) this.needDiagram();
     this.cameraState();
     this.look();
     this.explainSoon();
-  }
-
-  /** @param {Write} write */
-  unitTitle(write) {
-    const { tile, y, x } = this.place;
-    if (!write.maps) return `${write.name} ${tile}`;
-    const where = write.depth > 1 ? `channel ${Math.floor(tile / write.depth)}, slice ${tile % write.depth}` : `channel ${tile}`;
-    return `${write.name} ${where}, y ${y}, x ${x}`;
   }
 
   /** Tell the server what is on the screen. */
@@ -175,7 +174,7 @@ class Viewer {
     const { place } = this;
     if (!place.image) return;
     const blob = place.param && place.tile < 0 ? "" : place.blob;
-    this.link.see({ image: place.image, thumbs: this.list.wanted(), blob, first: place.first, tile: place.tile });
+    this.link.see({ image: place.image, thumbs: this.list.wanted(), blob, first: place.param ? 0 : place.first, tile: place.tile });
   }
 
   /** @param {Frame} frame */
@@ -190,8 +189,9 @@ class Viewer {
     this.times = head.times ?? {};
     this.fed = head.fed ?? "";
     this.list.update(frame);
-    if (!this.place.param) this.stage.update(frame);
+    this.stage.update(frame);
     this.unit.update(frame, head.blob?.first ?? 0);
+    this.moved.update(this.frame, this.isLive);
     showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
     say(byId("fed"), this.fed);
     this.takePicture(head.image ?? "", picture);
@@ -261,10 +261,11 @@ class Viewer {
 
   freeze() {
     if (!this.camera?.isOn) return;
-    this.camera.frozen = !this.camera.frozen;
+    this.camera.freeze();
     this.cameraState();
     this.explained = "";
     this.explainSoon();
+    this.moved.update(this.frame, this.isLive);
     this.status();
   }
 
@@ -282,7 +283,7 @@ class Viewer {
     const parts = [`prepare ${prepare.toFixed(1)} ms, run ${run.toFixed(1)} ms, pack ${pack.toFixed(1)} ms, draw ${draw.toFixed(1)} ms`];
     const { camera } = this;
     if (camera?.isOn) {
-      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second`;
+      const state = camera.frozen ? "frozen" : `${camera.rate.toFixed(1)} frames a second, ${camera.behind.toFixed(0)} ms behind`;
       parts.unshift(`camera: ${state}, ${camera.shown} shown, ${camera.skipped + camera.dropped} dropped`);
       document.body.dataset.rate = camera.rate.toFixed(2);
     }
@@ -329,8 +330,7 @@ class Viewer {
       return this.go({ y, x: Math.max(0, Math.min(tiles.width - 1, place.x + right)) }, false);
     }
     const tile = this.neighbour(right, down);
-    const middle = place.tile < 0 && found.write.maps ? { y: found.write.dims[found.write.dims.length - 2] >> 1, x: found.write.dims[found.write.dims.length - 1] >> 1 } : {};
-    this.go({ tile, ...middle }, false);
+    this.go({ tile, ...(place.tile < 0 ? middleOf(found.write) : {}) }, false);
   }
 
   /** @param {number} right @param {number} down @returns {number} the tile there */
@@ -338,7 +338,7 @@ class Viewer {
     const { view, first } = this.stage;
     const { tile } = this.place;
     if (!view) return tile;
-    if (!("order" in view)) return Math.max(0, Math.min(view.values.length - 1, tile + right + 10 * down));
+    if (!("order" in view)) return first + Math.max(0, Math.min(view.values.length - 1, tile - first + right + 10 * down));
     const at = view.order.indexOf(tile - first);
     const wanted = at < 0 ? 0 : at + right + down * view.layout.columns;
     return wanted >= 0 && wanted < view.order.length ? view.order[wanted] + first : tile;
@@ -350,6 +350,11 @@ class Viewer {
     const at = items.findIndex((item) => item.writes.some((write) => write.blob === this.place.blob));
     const next = items[Math.max(0, Math.min(items.length - 1, at + by))];
     if (next) this.goItem(next, false);
+  }
+
+  nextMethod() {
+    if (this.place.tile < 0) this.move(0, 0);
+    if (this.place.tile >= 0) this.moved.next();
   }
 
   /** The next state of the blob: before ReLU, after it. */
@@ -383,6 +388,7 @@ class Viewer {
       enter: () => this.enter(),
       freeze: () => this.freeze(),
       camera: () => this.switchCamera(),
+      method: () => this.nextMethod(),
       zoom: () => this.zoom(),
       next: (name) => this.settings.next(name),
       before: () => this.beforeAfter(),
@@ -395,7 +401,7 @@ class Viewer {
   /** @param {KeyboardEvent} event @param {HTMLDialogElement} help @returns {boolean} whether arrows and Enter are ours */
   steers(event, help) {
     if (help.open || !(event.target instanceof Element)) return false;
-    if (event.key === "Enter") return event.target.tagName === "CANVAS";
+    if (event.key === "Enter") return ["CANVAS", "BODY"].includes(event.target.tagName);
     return !event.target.closest("nav, .gallery");
   }
 
@@ -412,7 +418,7 @@ class Viewer {
   reset(help) {
     if (help.open) return help.close();
     if (this.camera?.frozen) this.freeze();
-    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1 }, false);
+    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1, method: "", at: "" }, false);
     this.link.look = null;
     this.look();
   }

@@ -1,5 +1,6 @@
 // Why a number is what it is: patch, kernel, products and their sum, step by step.
 
+import { matrix } from "./cells.js";
 import { button, byId, make, terms } from "./elements.js";
 import { number } from "../page/words.js";
 
@@ -10,7 +11,6 @@ import { number } from "../page/words.js";
  *   counts: Record<string, number>, window: Window | null, operands: Operand[]}} Step */
 
 const OPERANDS = 8;
-const WRITTEN = 5; // up to so many columns the numbers are written into the cells
 
 /** The explanation panel. */
 export class Why {
@@ -122,38 +122,4 @@ function planeBox(plane, winner) {
   });
   box.append(row);
   return box;
-}
-
-/**
- * A small plane of numbers as coloured cells; each tells its number.
- * @param {string} name
- * @param {number[][]} values
- * @param {boolean[][] | null} inside
- * @param {number[] | null} winner plane, row, column
- * @returns {HTMLElement}
- */
-function matrix(name, values, inside, winner) {
-  const columns = values[0].length;
-  const most = Math.max(...values.flat().map((value) => Math.abs(value ?? 0))) || 1;
-  const written = columns <= WRITTEN;
-  const box = make("div", written ? "matrix written" : "matrix");
-  box.style.setProperty("--columns", String(columns));
-  box.setAttribute("role", "img");
-  box.setAttribute("aria-label", `${name}, ${values.length} by ${columns}, largest ${number(most, 3)}`);
-  values.forEach((line, y) => line.forEach((value, x) => {
-    const there = !inside || inside[y][x];
-    const cell = make("i", there ? "" : "outside", written ? (there ? number(value, 3) : "") : "");
-    if (there) {
-      const share = Math.round((100 * Math.abs(value ?? 0)) / most);
-      cell.style.setProperty("--share", `${share}%`);
-      if (value < 0) cell.className = "negative";
-      if (share > 60) cell.classList.add("strong");
-      cell.title = `${name} ${y}, ${x}: ${number(value, 6)}`;
-    }
-    if (winner && winner[1] === y && winner[2] === x) cell.classList.add("winner");
-    box.append(cell);
-  }));
-  const whole = make("div", "named");
-  whole.append(make("small", "dim", name), box);
-  return whole;
 }
