@@ -15,7 +15,7 @@ from layerscope.pictures import Plot
 from layerscope.pictures.board import SMALL, Board, tinted
 from layerscope.pictures.color import TOP, Color
 from layerscope.pictures.scale import Extent
-from layerscope.text import number, plural, printable, shape
+from layerscope.text import brief, number, plural, printable, shape
 
 WIDTH = 760.0
 BARS = 8
@@ -157,7 +157,7 @@ def _tile(
     y = board.text(x + wide, y, high, size=SMALL, align="right")
     rest = [ramp.over if large else ramp.over.rpartition("; ")[2]] if ramp.over else []
     if found.completeness is not None and not large:
-        rest.append(f"gap {number(found.completeness.gap, 2)}")
+        rest.append(f"gap {brief(found.completeness.gap)}")
     if rest:
         y = board.text(x, y, ", ".join(rest), size=SMALL, color=_SOFT, room=wide)
     return y
@@ -239,18 +239,20 @@ class Ramp:
     @property
     def over(self) -> str:
         """What lies behind the ends, in words."""
-        cut = self.most > self.high * 1.0001
-        return f"colors end at 99 % of the places; largest {number(self.most, 2)}" if cut else ""
+        cut = self.most > max(self.high, -self.low) * 1.0001
+        return f"colors end at 99 % of the places; largest {brief(self.most)}" if cut else ""
 
     def ends(self) -> tuple[str, str]:
         """What to write at the two ends of the bar."""
         cut = bool(self.over)
-        low = ("≤ " if cut and self.low < 0 else "") + number(self.low, 2)
-        return low, ("≥ " if cut else "") + number(self.high, 2)
+        low = ("≤ " if cut and self.low < 0 else "") + brief(self.low)
+        return low, ("≥ " if cut else "") + brief(self.high)
 
 
 def ramp_of(found: Attribution) -> Ramp:
     """The scale of a map: from 0, or from the lowest where all are far from it, to the largest.
+
+    Values of the unit go from the lowest to the largest: 0 is nothing special among them.
 
     In maps of single pixels a few stand out by far; there the colors end at the 99th percentile,
     as in the paper on SmoothGrad, and the bar says what the largest is.
@@ -258,6 +260,8 @@ def ramp_of(found: Attribution) -> Ramp:
     values = np.nan_to_num(np.asarray(found.map, np.float64), posinf=0, neginf=0)
     size = np.abs(values)
     most = float(size.max(initial=0))
+    if found.level and values.size:
+        return Ramp(float(values.min()), float(values.max()), most, "heat")
     fine = not found.at and found.reduction != "none" and values.size >= _MANY
     high = float(np.percentile(size, _CUT)) if fine and size.size else most
     high = high or most or 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +92,7 @@ def attributions(  # noqa: PLR0913 - as above
     Raises:
         LayerscopeError: as `attribute`.
     """
+    _check_kinds(of, image)
     chosen = _chosen(names)
     given = _dealt(chosen, settings or {})
     if at and not any(each.at == "layer" for each in chosen):
@@ -113,6 +115,15 @@ def attributions(  # noqa: PLR0913 - as above
                 raise
             left_out(f"{each.name} is left out: {error}")
     return found
+
+
+def _check_kinds(of: Any, image: Any) -> None:
+    """Refuse what is no unit, or no number of an image."""
+    if not isinstance(of, str) or isinstance(image, bool) or not isinstance(image, Integral):
+        raise UsageError(
+            f"of {quoted(of)}, image {quoted(image)}: a unit as text (prob:281) and the whole"
+            " number of an image are needed"
+        )
 
 
 def _chosen(names: Sequence[str]) -> list[Method]:
@@ -173,6 +184,7 @@ def apply(
         found = each.apply(subject, **settings)
     values = np.asarray(found.values, np.float32)
     notes = [note, *found.notes, layers.saturation_note(subject) if each.slopes else ""]
+    notes.append(layers.others_note(subject))
     laid = None
     if key:
         laid = placement(subject.net, key, subject.name, subject.places)
