@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import layerscope as ls
@@ -100,3 +102,26 @@ def test_a_net_that_takes_no_images(visit: Open, tmp_path: Path) -> None:
     assert "noise" in page.text_content("#fed")
     heading = page.locator("#name")
     assert heading.bounding_box()["height"] < 60 and "page" in heading.get_attribute("title")
+
+
+def test_the_keys_stay_with_the_steps_back(visit: Open, net: ls.Net) -> None:
+    """Enter on the button leads on and on; on the pixels there is no button, but its panel."""
+    page = visit(net, "blob=conv3&tile=95&y=1&x=11")
+    page.wait_for_selector("#why .back")
+    page.focus("#why .back")
+    for blob in ("norm2", "pool2", "conv2", "norm1", "pool1", "conv1", "data"):
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#unittitle:text-matches('^{blob} ')")
+        page.wait_for_selector("#why:not([aria-busy])")
+        assert page.evaluate("document.activeElement.closest('#why') !== null"), blob
+
+
+def test_what_is_not_finite_is_told(visit: Open, net: ls.Net) -> None:
+    page = visit(net)
+    file = io.BytesIO()
+    np.save(file, np.full((3, 227, 227), np.nan, np.float32))
+    page.set_input_files("#file", {"name": "x.npy", "mimeType": "x", "buffer": file.getvalue()})
+    page.wait_for_selector("#numbers:has-text('all of them')")
+    assert page.text_content("#numbers") == "NaN, infiniteall of them"
+    shares = page.eval_on_selector_all("#guesses output", "all => all.map(e => e.textContent)")
+    assert shares == ["not finite"] * 5

@@ -16,8 +16,8 @@ export function showGuesses(guesses, choose) {
     const [name, share, told] = /** @type {HTMLElement[]} */ ([...row.children]);
     say(name, label || `class ${index}`);
     name.onclick = () => choose(index);
-    share.style.setProperty("--share", `${(100 * Math.max(0, Math.min(1, value))).toFixed(1)}%`);
-    say(told, `${(100 * value).toFixed(1)} %`);
+    share.style.setProperty("--share", `${(100 * Math.max(0, Math.min(1, value ?? 0))).toFixed(1)}%`);
+    say(told, value === null ? "not finite" : `${(100 * value).toFixed(1)} %`);
   });
   say(byId("guesstitle"), guesses.length ? "Most likely" : "Before the net");
 }
