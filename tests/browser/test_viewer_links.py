@@ -125,3 +125,11 @@ def test_what_is_not_finite_is_told(visit: Open, net: ls.Net) -> None:
     assert page.text_content("#numbers") == "NaN, infiniteall of them"
     shares = page.eval_on_selector_all("#guesses output", "all => all.map(e => e.textContent)")
     assert shares == ["not finite"] * 5
+
+
+def test_the_choices_stand_in_one_row_beside_the_diagram(visit: Open, net: ls.Net) -> None:
+    page = visit(net, "layers=diagram")
+    tops = page.eval_on_selector_all(
+        "#bar > :not([hidden])", "all => all.map(each => each.getBoundingClientRect().bottom)"
+    )
+    assert len(tops) == 4 and max(tops) - min(tops) < 8
