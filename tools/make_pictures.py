@@ -3,7 +3,8 @@
     python tools/make_pictures.py        (or: make pictures)
 
 The pictures land in docs/pictures; those that no page shows are not kept.  The report and the
-viewer are taken in Chromium, where that is installed.  What the channels of conv3 want to see takes some minutes.
+viewer are taken in Chromium, where that is installed.  What the channels of conv3 want to see takes
+some minutes.
 """
 
 from __future__ import annotations
