@@ -55,3 +55,12 @@ def where_words(found: Attribution) -> str:
     return (
         f"{words}; half of the positive sum lies on {number(100 * found.half, 2)} % of the places"
     )
+
+
+def shares_words(found: Attribution, most: int) -> str:
+    """The channels of a layer that add most; "" for what has no channels."""
+    if found.shares is None or len(found.shares) < 2:
+        return ""
+    shown = found.ranking(most)
+    adds = ", ".join(f"{channel} adds {number(value, 3)}" for channel, value in shown)
+    return f"channels, {len(shown)} of {len(found.shares)} shown: {adds}"

@@ -29,9 +29,9 @@ _LINE = 16.0
 _CUT = 99.0  # percent of the places whose color does not end, for maps of single pixels
 _MANY = 1000  # places, below which all are shown
 _FAR = 0.25  # of the largest: maps that begin above it begin at their lowest number
-_GROUND = 190  # the gray below a map without an image, and below the color bar
-_COVER, _BEND = 0.92, 0.6  # how much of the image the strongest color hides, and how soon
-_HUE = 0.55  # of a signed map: how far from white its faintest color is
+PLAIN = 190  # the gray below a map without an image, and below the color bar
+COVER, BEND = 0.92, 0.6  # how much of the image the strongest color hides, and how soon
+HUE = 0.55  # of a signed map: how far from white its faintest color is
 
 _FOR_AND_AGAINST = ("#c0392b", "#2f62b5")  # as in the map: red for, blue against
 Floats = NDArray[np.float64]
@@ -223,18 +223,18 @@ class Ramp:
         if self.color == "diverging":
             # Not through white, which would stand on the image as a bright rim: the two hues.
             share = np.abs(2 * share - 1)
-            inside = np.sign(inside) * (_HUE + (1 - _HUE) * share)
+            inside = np.sign(inside) * (HUE + (1 - HUE) * share)
             colors = tinted(inside, "diverging", Extent(-1.0, 1.0, None, "signed"))
         else:
             colors = tinted(inside, self.color, Extent(self.low, self.high, None, "all"))
-        cover = _COVER * share[..., None] ** _BEND
+        cover = COVER * share[..., None] ** BEND
         found: Rgb = np.rint(colors * cover + ground[..., None] * (1 - cover)).astype(np.uint8)
         return found
 
     def bar(self) -> Rgb:
         """The colors from low to high, over plain gray."""
         values = np.linspace(self.low, self.high, TOP + 1)[None]
-        return self.paint(values, np.full(values.shape, float(_GROUND)))
+        return self.paint(values, np.full(values.shape, float(PLAIN)))
 
     @property
     def over(self) -> str:
@@ -270,10 +270,15 @@ def ramp_of(found: Attribution) -> Ramp:
 def overlay(found: Attribution, ramp: Ramp) -> Rgb:
     """The map over the image in gray, (H, W, 3)."""
     values = np.asarray(found.map, np.float64)
-    picture: NDArray[Any] | None = found.picture
-    if picture is None or picture.shape[:2] != values.shape:
-        return ramp.paint(values, np.full(values.shape, float(_GROUND)))
+    return ramp.paint(values, ground(found.picture, values.shape))
+
+
+def ground(picture: NDArray[Any] | None, dims: tuple[int, ...]) -> Floats:
+    """The gray (H, W) that a map of that shape lies on: the image, where it has that size."""
+    if picture is None or picture.shape[:2] != dims:
+        return np.full(dims, float(PLAIN))
     gray = picture.astype(np.float64)
     if gray.ndim == 3:
         gray = gray @ np.array([0.299, 0.587, 0.114])
-    return ramp.paint(values, 40 + 0.8 * gray)
+    found: Floats = 40 + 0.8 * gray
+    return found

@@ -53,7 +53,8 @@ class Program:
         spins: bool = True,
         mode: str = "",
     ) -> None:
-        self._forward = net
+        # Not the net: programs are kept by net, and one that held it would keep it for ever.
+        self._forward = net.graph.nodes, layer_names(net)
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
@@ -89,9 +90,9 @@ class Program:
         arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                nodes = self._forward.graph.nodes
+                nodes, layers = self._forward
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_names(self._forward)[reader]
+                return layers[reader]
         return ""
 
 

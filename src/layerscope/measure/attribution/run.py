@@ -103,10 +103,10 @@ def attributions(  # noqa: PLR0913 - as above
     subject = Subject(
         net, inputs, of, wrt=wrt, image=image, allow_missing=allow_missing, progress=progress
     )
-    label, found = _label(net, subject.unit, labels), []
+    label, found = label_of(net, subject.unit, labels), []
     for each in chosen:
         try:
-            found.append(_applied(subject, each, at, label, given[each.name]))
+            found.append(apply(subject, each, at, label, given[each.name]))
         except (UsageError, UnsupportedError) as error:
             last = each is chosen[-1] and not found
             if left_out is None or "all" not in names or last:
@@ -139,17 +139,28 @@ def _dealt(chosen: Sequence[Method], settings: Mapping[str, Any]) -> dict[str, d
     }
 
 
-def _label(net: Net, unit: Unit, labels: Sequence[str] | None) -> str:
+def label_of(net: Net, unit: Unit, labels: Sequence[str] | None) -> str:
     """The name of the class that a unit stands for; "" where it is no class."""
     if labels is None or unit.blob != (probability_blob(net) or score_blob(net)):
         return ""
     return printable(labels[unit.index[1]]) if unit.index[1] < len(labels) else ""
 
 
-def _applied(
+def apply(
     subject: Subject, each: Method, at: str, label: str, settings: Mapping[str, Any]
 ) -> Attribution:
-    """One method on a subject."""
+    """One method on a subject.
+
+    Args:
+        subject: the unit.
+        each: the method.
+        at: as for `attribute`.
+        label: the class that the unit stands for; "" for none.
+        settings: all that the method takes; see `Method.settings`.
+
+    Raises:
+        LayerscopeError: as `attribute`.
+    """
     from layerscope.measure.attribution import layers
 
     subject.title, key, note = each.title, "", ""
