@@ -2,8 +2,9 @@
 
     python tools/make_pictures.py        (or: make pictures)
 
-The pictures land in docs/pictures; those that no page shows are not kept.  The page itself is taken
-in Chromium, where that is installed.  What the channels of conv3 want to see takes some minutes.
+The pictures land in docs/pictures; those that no page shows are not kept.  The report and the
+viewer are taken in Chromium, where that is installed.  What the channels of conv3 want to see takes
+some minutes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ ROOT = Path(__file__).parent.parent
 WALK = ROOT / "docs" / "walkthrough.md"
 WHY = ROOT / "docs" / "attribution.md"
 PICTURES = ROOT / "docs" / "pictures"
+VIEWS = {  # width, height, dark, and what the link of the viewer says
+    "viewer": (1440, 900, False, "blob=conv1&tile=2&y=14&x=31"),
+    "viewer-dark": (1440, 900, True, "blob=conv3&tile=48&y=3&x=6&layers=diagram"),
+    "viewer-tablet": (820, 1100, False, "blob=conv2&tile=22&y=4&x=22"),
+    "viewer-tablet-dark": (820, 1100, True, "blob=prob&tile=2"),
+    "viewer-phone": (390, 844, False, "blob=conv1&tile=2&y=14&x=31"),
+    "viewer-phone-dark": (390, 844, True, "blob=pool2&scale=tile&color=heat"),
+}
 
 
 def blocks(page: Path) -> list[str]:
@@ -64,6 +73,41 @@ def photograph(page: Path, target: Path) -> None:
         launched.close()
     with Image.open(target) as taken:
         taken.convert("RGB").save(target, optimize=True)
+
+
+def viewed() -> None:
+    """The viewer of the demo net, on screens of several sizes; a tablet's in three quarters."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        print("the viewer: left as it is, chromium is not installed")
+        return
+    from playwright.sync_api import sync_playwright
+
+    import layerscope as ls
+    from layerscope.measure.top import read_labels
+
+    net, labels = ls.open(DEFINITION, WEIGHTS), read_labels(LABELS)
+    with sync_playwright() as playwright, ls.view(net, labels=labels, port=0, browser=False) as it:
+        launched = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for name, (width, height, dark, place) in VIEWS.items():
+            page = launched.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+            )
+            page.goto(f"{it.url}&{place}&image=cat")
+            page.wait_for_selector("#stage canvas")
+            page.wait_for_timeout(2500)
+            target = PICTURES / f"{name}.png"
+            page.screenshot(path=target)
+            page.close()
+            with Image.open(target) as taken:
+                small = taken.convert("RGB")
+            if width == 820:
+                small = small.resize((615, 825), Image.Resampling.LANCZOS)
+            few = small.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=3)
+            small.quantize(palette=few, dither=Image.Dither.NONE).save(target, optimize=True)
+            print(f"docs/pictures/{target.name}: {target.stat().st_size:,} bytes")
+        launched.close()
 
 
 def dreamt(folder: Path) -> None:
@@ -106,6 +150,7 @@ def main() -> None:
         for name in sorted(shown() & {path.name for path in Path().iterdir()}):
             (PICTURES / name).write_bytes(Path(name).read_bytes())
             print(f"docs/pictures/{name}: {(PICTURES / name).stat().st_size:,} bytes")
+        viewed()
         dreamt(Path("conv3"))
 
 

@@ -123,7 +123,17 @@ def test_wrong_questions(page: Any, question: dict[str, Any], words: str) -> Non
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "[]", "{}", '{"look": 3}', '{"look": {"first": "x"}}', b"", b"\0" * 100, "x" * 110_000],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"look": 3}',
+        '{"look": {"first": 1e999}}',
+        '{"look": {"first": "x"}}',
+        b"",
+        b"\0" * 100,
+        "x" * 110_000,
+    ],
 )
 def test_what_is_malformed_ends_the_talk(page: Any, raw: Any) -> None:
     page.send(raw)

@@ -77,6 +77,7 @@ def _item(net: Net, layer: Layer, blob: Blob | None) -> dict[str, Any]:
         "shape": times(dims) if blob else "",
         "color": FAMILIES["input" if fed else family_of(layer, ops)],
         "reason": printable(layer.reason, 300),
+        "fed": fed,
         "layers": [],
         "writes": [],
     }

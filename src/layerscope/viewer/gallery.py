@@ -43,13 +43,16 @@ class Gallery:
 
     Attributes:
         left_out: how many files of a folder are not shown.
+        offered: whether nobody asked for these images; a net that takes none is not given them.
     """
 
-    def __init__(self, given: Sequence[Exhibit], left_out: int = 0) -> None:
+    def __init__(
+        self, given: Sequence[Exhibit], left_out: int = 0, *, offered: bool = False
+    ) -> None:
         self._given = OrderedDict((each.key, each) for each in given)
         self._uploads: OrderedDict[str, Exhibit] = OrderedDict()
         self._count = 0
-        self.left_out = left_out
+        self.left_out, self.offered = left_out, offered
 
     def __len__(self) -> int:
         return len(self._given) + len(self._uploads)
@@ -112,7 +115,8 @@ def demo_images() -> Gallery:
     """The images of the demo."""
     from layerscope.demo import images
 
-    return Gallery([Exhibit(name, name, path) for name, path in images().items()])
+    shown = [Exhibit(name, name, path) for name, path in images().items()]
+    return Gallery(shown, offered=True)
 
 
 def image_files(paths: Sequence[str]) -> Gallery:

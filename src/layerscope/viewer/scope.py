@@ -55,7 +55,7 @@ class Look:
                 first=max(0, int(words.get("first", 0))),
                 tile=max(-1, int(words.get("tile", -1))),
             )
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UsageError("this look is not of the form that the page sends") from None
 
 

@@ -61,6 +61,9 @@ class Session:
             Named(dict.fromkeys(net.inputs), "input", f"net {quoted(net.name)}")[name]
         self.probability = probability_blob(self.net)
         self._dims = dims
+        if gallery.offered and self.image_size is None:
+            noise = Exhibit("noise", "noise", self.noise(), "noise of a fixed seed")
+            self.gallery = Gallery([noise])
         self._runtime: Runtime | None = None
         self.mover = Mover(self.net)
         self._spreads: dict[tuple[str, int], Distribution] = {}

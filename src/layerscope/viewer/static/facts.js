@@ -20,6 +20,7 @@
  * @property {string} shape
  * @property {string} color of its family
  * @property {string} reason why it is not computed; "" when it is
+ * @property {boolean} fed whether it is an input
  * @property {LayerFact[]} layers
  * @property {Write[]} writes
  *
@@ -69,6 +70,12 @@ export function unitTitle(write, { tile, y, x }) {
 /** @param {Item} item @returns {Write | undefined} its last state */
 export function lastWrite(item) {
   return item.writes[item.writes.length - 1];
+}
+
+/** @param {Facts} facts @returns {string} the first blob that is not fed, for there is more to see */
+export function firstBlob({ items }) {
+  const some = items.filter((item) => item.writes.length);
+  return lastWrite(some.find((item) => !item.fed && lastWrite(item)?.maps) ?? some[0])?.blob ?? "";
 }
 
 /** @param {Facts} facts @param {string} blob @returns {{item: Item, write: Write} | null} */

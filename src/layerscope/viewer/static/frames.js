@@ -23,7 +23,7 @@
  *
  * @typedef {{size: number, low: number, mean: number, high: number, zeros: number, not_finite: number,
  *   dead: number, channels: number, counts: number[]}} Spread
- * @typedef {{index: number, value: number, label: string}} Guess
+ * @typedef {{index: number, value: number | null, label: string}} Guess a value that is not finite is null
  *
  * @typedef {object} Head
  * @property {"frame" | "fault"} kind

@@ -1,4 +1,4 @@
-// The most likely classes, with their names and shares.
+// The most likely classes, with their names and shares; a net that tells none has its input there.
 
 import { button, byId, make, say } from "./elements.js";
 
@@ -16,8 +16,8 @@ export function showGuesses(guesses, choose) {
     const [name, share, told] = /** @type {HTMLElement[]} */ ([...row.children]);
     say(name, label || `class ${index}`);
     name.onclick = () => choose(index);
-    share.style.setProperty("--share", `${(100 * Math.max(0, Math.min(1, value))).toFixed(1)}%`);
-    say(told, `${(100 * value).toFixed(1)} %`);
+    share.style.setProperty("--share", `${(100 * Math.max(0, Math.min(1, value ?? 0))).toFixed(1)}%`);
+    say(told, value === null ? "not finite" : `${(100 * value).toFixed(1)} %`);
   });
-  byId("guesses").parentElement?.classList.toggle("none", guesses.length === 0);
+  say(byId("guesstitle"), guesses.length ? "Most likely" : "Before the net");
 }

@@ -52,7 +52,8 @@ export class List {
     }
     // Where the window changes its form, as a telephone that is turned, the list does too.
     matchMedia("(max-width: 60rem)").addEventListener("change", () => this.reveal());
-    say(byId("counted"), `${facts.items.length} blobs, first 8 channels`);
+    const lacking = facts.items.filter((item) => item.reason).length;
+    say(byId("counted"), `${this.blobs.size} blobs, first 8 channels${lacking ? `; ${lacking} not computed` : ""}`);
   }
 
   /** @param {Item} item @param {(item: Item) => void} choose */
@@ -64,7 +65,7 @@ export class List {
     const types = item.layers.map((layer) => layer.type).join(", ");
     const name = make("b");
     sayName(name, item.title);
-    words.append(name, make("small", "", item.shape || "not computed"), make("small", "", types));
+    words.append(name, make("small", "", item.shape || (item.reason ? "not computed" : "no blob")), make("small", "", types));
     const box = make("span", "thumb");
     const blob = lastWrite(item)?.blob;
     if (blob !== undefined) {

@@ -1,5 +1,10 @@
 // Where the viewer is, as words: what a link holds.
 
+import { CONTROLS } from "../page/settings.js";
+
+/** @typedef {import("./facts.js").Item} Item */
+/** @typedef {import("./facts.js").Write} Write */
+
 /**
  * @typedef {object} Place
  * @property {string} blob
@@ -28,18 +33,50 @@ const START = {
   method: "", at: "", opacity: 100,
 };
 
+export const ZOOMS = [1, 2, 4, 8];
+
+/** @type {Record<string, unknown[]>} what may be said of these; a link may say anything */
+const CHOICES = {
+  zoom: ZOOMS, layers: ["list", "diagram"], scale: [...valuesOf("scale"), "fixed"], color: valuesOf("color"), sort: valuesOf("sort"),
+};
+
+/** @param {keyof typeof CONTROLS} name @returns {string[]} */
+function valuesOf(name) {
+  return CONTROLS[name][1].map(([value]) => value);
+}
+
 /** @param {string} kept @returns {Place} what those words say */
 export function readPlace(kept) {
   const words = new URLSearchParams(kept);
   /** @type {Record<string, unknown>} */
   const found = { ...START };
   for (const [name, value] of words) {
-    if (!(name in START)) continue;
+    if (!Object.hasOwn(START, name)) continue;
     const number = typeof START[/** @type {keyof Place} */ (name)] === "number" || name === "low" || name === "high";
-    if (!number) found[name] = value;
-    else if (Number.isFinite(Number(value))) found[name] = Number(value);
+    const said = number ? Number(value) : value;
+    const known = Object.hasOwn(CHOICES, name) ? CHOICES[name].includes(said) : !number || Number.isFinite(said);
+    if (known) found[name] = said;
   }
   return /** @type {Place} */ (found);
+}
+
+/**
+ * Make a place one that is there: of a link to another net, or of other names of the same numbers, no more is kept.
+ * @param {Place} place @param {{item: Item, write: Write}} found its blob
+ */
+export function settle(place, { item, write }) {
+  const { dims, maps } = write;
+  place.blob = write.blob;
+  if (!item.layers.some((layer) => layer.params.some((each) => `${layer.key}.${each.number}` === place.param))) place.param = "";
+  const [height, width] = maps ? dims.slice(-2) : [1, 1];
+  const tiles = maps ? dims.slice(0, -2) : dims;
+  const there = isBelow(place.tile, tiles.reduce((all, each) => all * each, 1)) && isBelow(place.y, height) && isBelow(place.x, width);
+  if (!there) Object.assign(place, { tile: -1, y: 0, x: 0 });
+}
+
+/** @param {number} place @param {number} end @returns {boolean} */
+function isBelow(place, end) {
+  return Number.isInteger(place) && place >= 0 && place < end;
 }
 
 /** @param {Place} place @returns {string} what differs from the beginning */

@@ -313,6 +313,7 @@ export class Stage {
 
 /** @param {Spread} spread @returns {HTMLElement[]} */
 export function spreadTerms(spread) {
+  if (spread.not_finite && spread.not_finite === spread.size) return terms([["NaN, infinite", "all of them"]]);
   /** @type {[string, string][]} */
   const rows = [["lowest", number(spread.low)], ["highest", number(spread.high)], ["mean", number(spread.mean)]];
   rows.push(["zeros", spread.size ? `${number((100 * spread.zeros) / spread.size, 3)} %` : "none"]);

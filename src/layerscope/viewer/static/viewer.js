@@ -3,13 +3,13 @@
 import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
 import { button, byId, press, say } from "./elements.js";
-import { findBlob, lastWrite, middleOf, spotOf, unitTitle } from "./facts.js";
+import { findBlob, firstBlob, lastWrite, middleOf, spotOf, unitTitle } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
 import { List, showList } from "./list.js";
 import { Moved } from "./moved.js";
-import { readPlace, writePlace } from "./place.js";
+import { readPlace, settle, writePlace, ZOOMS } from "./place.js";
 import { Range } from "./range.js";
 import { Stage } from "./stage.js";
 import { UnitPanel } from "./unit.js";
@@ -59,7 +59,7 @@ class Viewer {
     this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
     this.frame = 0;
     this.shownParam = this.explained = "";
-    this.askedDiagram = this.cameraFault = false;
+    this.askedDiagram = this.lasting = false; // `lasting`: a fault that no frame mends
     this.before = ""; // the image before the camera
     this.pictured = "";
     this.fed = "";
@@ -77,23 +77,22 @@ class Viewer {
       this.camera?.reset();
       this.moved.reset();
     };
-    this.link.onstate = (words) => this.fault(words);
+    this.link.onstate = (words) => (words || !this.lasting) && this.fault(words);
     const keys = await this.inputs.refresh();
     const { place } = this;
+    if (place.image && ![...keys, CAMERA, NOISE].includes(place.image)) {
+      this.lasting = true; // as an upload of an earlier run
+      this.fault("The image of this link is not here any more; another one is shown.");
+      place.image = "";
+    }
     if (!place.image) place.image = keys[0] ?? NOISE;
     if (place.image === CAMERA) {
       place.image = keys[0] ?? NOISE;
       this.switchCamera();
     }
-    if (!findBlob(this.facts, place.blob)) place.blob = this.firstBlob();
+    if (!findBlob(this.facts, place.blob)) place.blob = firstBlob(this.facts);
     this.link.open();
     this.show();
-  }
-
-  /** @returns {string} the first blob that is not fed, for there is more to see */
-  firstBlob() {
-    const blobs = this.facts.items.map(lastWrite).filter((write) => write !== undefined);
-    return (blobs.find((write) => write.blob !== this.facts.input && write.maps) ?? blobs[0])?.blob ?? "";
   }
 
   /** @param {Partial<Place>} change @param {boolean} step whether the back button comes back here */
@@ -133,6 +132,7 @@ class Viewer {
   /** @param {string} image */
   goImage(image) {
     this.camera?.stop();
+    this.lasting = false;
     this.go({ image }, false);
   }
 
@@ -141,6 +141,7 @@ class Viewer {
     const { place, facts } = this;
     const found = findBlob(facts, place.blob);
     if (!found) return;
+    settle(place, found);
     const { item, write } = found;
     this.settings.choice = { scale: /** @type {Choice["scale"]} */ (place.scale), color: /** @type {Choice["color"]} */ (place.color), sort: /** @type {Choice["sort"]} */ (place.sort) };
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
@@ -184,7 +185,7 @@ class Viewer {
     const picture = this.camera?.back(head.seen, head.dropped);
     if (head.kind === "fault") return this.fault(head.fault ?? "the run failed");
     if (head.waiting) return;
-    if (!this.cameraFault) this.fault("");
+    if (!this.lasting) this.fault("");
     this.frame = head.frame ?? 0;
     this.times = head.times ?? {};
     this.fed = head.fed ?? "";
@@ -243,7 +244,7 @@ class Viewer {
 
   async switchCamera() {
     const { camera } = this;
-    this.cameraFault = false;
+    this.lasting = false;
     if (!camera) return this.fault("This net takes no images.");
     if (camera.isOn) {
       camera.stop();
@@ -252,7 +253,7 @@ class Viewer {
     }
     const fault = await camera.start();
     if (fault) {
-      this.cameraFault = true;
+      this.lasting = true;
       return this.fault(fault);
     }
     if (this.place.image !== CAMERA) this.before = this.place.image;
@@ -316,7 +317,7 @@ class Viewer {
   }
 
   zoom() {
-    this.go({ zoom: this.place.zoom >= 8 ? 1 : this.place.zoom * 2 }, false);
+    this.go({ zoom: ZOOMS[(ZOOMS.indexOf(this.place.zoom) + 1) % ZOOMS.length] }, false);
   }
 
   /** @param {number} right @param {number} down */
@@ -378,7 +379,7 @@ class Viewer {
       const image = this.place.image;
       this.place = readPlace(this.keeper.read());
       if (!this.place.image || this.place.image === CAMERA) this.place.image = image;
-      if (!findBlob(this.facts, this.place.blob)) this.place.blob = this.firstBlob();
+      if (!findBlob(this.facts, this.place.blob)) this.place.blob = firstBlob(this.facts);
       this.show();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.chosen());
@@ -436,6 +437,7 @@ export async function start(link, keeper) {
     /** @type {Facts} */
     const facts = await link.get("/api/facts");
     say(byId("name"), facts.name);
+    byId("name").title = facts.name;
     say(byId("words"), facts.words);
     byId("words").title = facts.notes.join("\n");
     document.title = `${facts.name} \u2013 layerscope`;

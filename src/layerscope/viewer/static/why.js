@@ -17,6 +17,7 @@ export class Why {
   /** @param {(unit: string) => void} follow goes on to the unit that this one owes most to */
   constructor(follow) {
     this.box = byId("why");
+    this.box.tabIndex = -1;
     this.follow = follow;
   }
 
@@ -38,6 +39,16 @@ export class Why {
 
   /** @param {import("./link.js").Answer} found */
   show(found) {
+    const steps = this.box.contains(document.activeElement);
+    this.fill(found);
+    if (!steps) return;
+    // The one who stepped back by key goes on from there.
+    const back = this.box.querySelector("button") ?? this.box;
+    back.focus({ preventScroll: true });
+  }
+
+  /** @param {import("./link.js").Answer} found */
+  fill(found) {
     this.box.removeAttribute("aria-busy");
     this.box.replaceChildren(make("h3", "", "Why this number"));
     if (found.fault) return this.box.append(make("p", "reason", found.fault));
