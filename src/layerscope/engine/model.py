@@ -15,12 +15,11 @@ from layerscope.net import Net, values_read
 
 _BLOCKED = 4  # axes of the values that the runtime may hold in a blocked layout
 INLINE_BYTES = 1024  # smaller arrays stand in the graph, where the optimizer can fold them
-# Arrays of other ops stand in the graph too: where the optimizer moves a Transpose past a sum, it
-# turns the array of the sum, and one that is handed over would come back as it was.
+# Only what these read is lent to the runtime: where the optimizer moves a Transpose past a sum, it
+# turns the array of the sum, and one that is lent would come back as it was.
 # Products are not moved past; ops that take the array alone may vanish, so what reads them counts.
 WEIGHING = frozenset("Conv ConvTranspose Gemm MatMul LSTM GRU RNN Gather".split())
 ALONE = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
-MOST_INLINE = 2**28  # bytes; a model holds less than 2**31
 
 
 def model(net: Net, values: Sequence[str]) -> ModelProto:
@@ -90,9 +89,22 @@ def _is_small(array: NDArray[Any]) -> bool:
 
 
 def beside(net: Net) -> dict[str, NDArray[Any]]:
-    """The arrays that go beside the graph: the weights of products, and what is too large for it.
+    """The arrays that go beside the graph, which holds less than 2 GB itself.
 
     The runtime refuses those that no node reads.
+    """
+    read = {name for node in net.graph.nodes for name in values_read(node)}
+    return {
+        name: array
+        for name, array in net.graph.tensors.items()
+        if array is not None and name in read and not _is_small(array)
+    }
+
+
+def lent(net: Net) -> set[str]:
+    """Which of the arrays beside the graph the runtime may read in place: weights of products.
+
+    It copies the others, as its optimizer may change them.
     """
     weighing: dict[str, bool] = {}
     for node in reversed(net.graph.nodes):
@@ -100,14 +112,7 @@ def beside(net: Net) -> dict[str, NDArray[Any]]:
         for name in values_read(node):
             fit = node.op_type in WEIGHING or (alone and node.input[0] == name)
             weighing[name] = weighing.get(name, True) and fit
-    return {
-        name: array
-        for name, array in net.graph.tensors.items()
-        if array is not None
-        and name in weighing
-        and not _is_small(array)
-        and (weighing[name] or array.nbytes > MOST_INLINE)
-    }
+    return {name for name, fit in weighing.items() if fit}
 
 
 def _declared(name: str, array: NDArray[Any], element: int) -> TensorProto:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from layerscope.blobs import Blobs
-from layerscope.engine.model import beside, is_held, model, put_in_order
+from layerscope.engine.model import beside, is_held, lent, model, put_in_order
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
 from layerscope.net import Named, Net
@@ -67,12 +67,15 @@ class Session:
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
+        # Else values of a quantized net that are not asked for are computed on codes, and their
+        # readers come out one code beside; under coded weights even floats become codes.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._net = quoted(net.name)
         self._loop = next(filter(_loops, net.graph.nodes), None)
         arrays = beside(net)
         # The runtime may read these arrays in place, so they live as long as the session.  As
-        # external initializers alone it would copy each of them; as initializers that the caller
-        # owns too, it keeps only what it packs anew.
+        # external initializers alone it copies each of them; as initializers that the caller
+        # owns too, it keeps only what it packs anew, but does not see what its optimizer changed.
         self._arrays = [np.ascontiguousarray(array) for array in arrays.values()]
         self._held = [
             _value_of(array, net.graph.types[name])
@@ -80,8 +83,10 @@ class Session:
         ]
         if arrays:
             options.add_external_initializers(list(arrays), self._held)
+        in_place = lent(net)
         for name, value in zip(arrays, self._held, strict=True):
-            options.add_initializer(name, value)
+            if name in in_place:
+                options.add_initializer(name, value)
         graph = model(net, values)
         self._names = [each.name for each in graph.graph.output]
         put_in_order(graph, net, values)

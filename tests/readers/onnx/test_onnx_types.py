@@ -122,10 +122,8 @@ def test_int4_weights(tmp_path: Path) -> None:
     net = ls.open(saved(tmp_path, made))
     np.testing.assert_array_equal(net.params["fc"][0].data, values)
     x = numbers(1, 64, seed=1)
-    got = net.run(x)["y"]
-    np.testing.assert_array_equal(got, plain_run(made, {"x": x})["y"])
-    # The runtime multiplies such weights in 8 bits: near the exact product, not equal to it.
-    assert_blob_close(got, 0.25 * x @ values, "y", 0.02)
+    # Unless told not to, the runtime multiplies such weights in 8 bits: half a percent beside this.
+    assert_blob_close(net.run(x)["y"], 0.25 * x @ values, "y", 1e-6)
 
 
 @pytest.fixture(scope="module")
