@@ -94,6 +94,22 @@ def test_colours_are_mixed_by_the_matrix() -> None:
     np.testing.assert_allclose(found, want)
 
 
+def test_what_was_drawn_stays_when_more_is_drawn() -> None:
+    """Buffers are used again, results are not; a result may go into an array that is given."""
+    random = np.random.default_rng(9)
+    canvas = Canvas((9, 14), 3)
+    one, two = (canvas.start(random, 1.0)[None] for _ in range(2))
+    first = canvas.drawn(one)
+    kept, slope = first.copy(), canvas.back(first, first)
+    slope_kept = slope.copy()
+    second = canvas.drawn(two)
+    canvas.back(second, second)
+    assert (first == kept).all() and (slope == slope_kept).all() and (first != second).any()
+    assert canvas.drawn(two, out=first) is first and (first == second).all()
+    assert canvas.back(first, kept, out=slope) is slope
+    assert np.isfinite(canvas.drawn(two * np.float32(1e6))).all()  # exp overflows: black
+
+
 def test_quick_sizes() -> None:
     assert [quick_size(n) for n in (1, 7, 8, 11, 227, 256, 299)] == [1, 8, 8, 12, 240, 256, 300]
 

@@ -66,14 +66,12 @@ class Climber:
         parts = [slice(at, at + _PART) for at in range(0, slope.size, _PART)]
         size = np.sqrt(sum(_energy(flat[0][part]) for part in parts) / slope.size)
         for part in parts:
-            self._adam(*(array[part] for array in flat), float(size))
+            self._adam([array[part] for array in flat], float(size))
         self._canvas.drawn(self._spectrum, out=self.image)
 
-    def _adam(
-        self, slope: NDArray[Any], mean: NDArray[Any], power: NDArray[Any],
-        spectrum: NDArray[Any], size: float,
-    ) -> None:  # fmt: skip
-        """Change a part of everything in place; `slope` is used up."""
+    def _adam(self, arrays: Sequence[NDArray[Any]], size: float) -> None:
+        """Change parts of slope, mean, power and spectrum in place; the slope is used up."""
+        slope, mean, power, spectrum = arrays
         if size > _LEAST:
             slope /= size
         mean *= _FIRST
@@ -185,7 +183,8 @@ class Ascent:
             seen = np.concatenate(moved)
             seen += _GRAY
             values, _, gradients = self.objective.value_and_gradient(seen)
-            slopes = self._side_by_side(lambda each: warps.back(warp, each[None])[0], gradients)
+            back = self._side_by_side(lambda each: warps.back(warp, each[None]), gradients)
+            slopes = np.concatenate(back)
         self._side_by_side(lambda climber, each: climber.climb(each[None]), self._climbers, slopes)
         self._history.append(values)
 
