@@ -50,6 +50,16 @@ def number(value: float, digits: int = 5) -> str:
     return f"{float(value) + 0.0:.{digits}g}"
 
 
+def brief(value: float) -> str:
+    """A number for a small place: two digits, and whole numbers up to six digits in full.
+
+    >>> brief(0.1234), brief(172.4), brief(-100), brief(1.5e7)
+    ('0.12', '172', '-100', '1.5e+07')
+    """
+    whole = 99.5 <= abs(value) < 999_999.5
+    return f"{value:.0f}" if whole else number(value, 2)
+
+
 def size(number: int) -> str:
     """Bytes in decimal units.
 

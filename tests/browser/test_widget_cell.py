@@ -365,7 +365,8 @@ def test_the_camera(net: ls.Net, visit: Open) -> None:
     page = visit()
     frame = cell(page)
     frame.locator("#camera").click()
-    until(page, frame, "#status", r"camera: \d+\.\d frames a second, [1-9]\d* shown, \d+ dropped")
+    told = r"camera: \d+\.\d frames a second, \d+ ms behind, [1-9]\d* shown, \d+ dropped"
+    until(page, frame, "#status", told)
     assert "camera, cropped" in text(frame, "#fed")
     frame.locator("#freeze").click()
     until(page, frame, "#status", "camera: frozen")

@@ -149,3 +149,21 @@ def test_shapes_that_are_far_from_square(dims: tuple[int, int]) -> None:
 def test_text_of_odd_maps() -> None:
     assert "no place speaks for the unit" in attribution_text([made(-np.eye(2))])
     assert "from one number" not in attribution_text([made(np.zeros((2, 3, 4)))])
+
+
+def test_values_of_the_unit_speak_neither_for_nor_against() -> None:
+    """RISE on a score below 0: from the lowest to the largest, not all of it blue."""
+    found = made(np.array([[-4, -3], [-2, -1]]), method="rise", picture=np.zeros((2, 2), np.uint8))
+    ramp = ramp_of(found)
+    assert (ramp.low, ramp.high, ramp.color, ramp.over) == (-4, -1, "heat", "")
+    assert ramp.ends() == ("-4", "-1")
+    light = overlay(found, ramp).astype(int).sum(axis=2)
+    assert light[0, 0] < light[0, 1] < light[1, 0] < light[1, 1]
+    text = attribution_text([found])
+    assert "no place" not in text and "positive sum" not in text and "differences" in text
+    assert not any("against" in each for each in words([found]))
+
+
+def test_numbers_at_the_scale_are_written_out() -> None:
+    assert ramp_of(made(np.array([[100, 172.3]]))).ends() == ("100", "172")
+    assert "lies on 100 % of" in attribution_text([made(np.ones((1, 1)))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import struct
@@ -158,6 +159,16 @@ def test_values_and_reasons_are_those_of_the_run(net: ls.Net, comms: Any) -> Non
     kernel = np.asarray(net.params["conv1"][0].data[12], np.float64)
     wanted = float((patch * kernel).sum() + net.params["conv1"][1].data[12])
     assert why["steps"][0]["result"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_moved_a_unit_is_that_of_attribute(net: ls.Net, comms: Any) -> None:
+    net.widget()
+    page = Page(comms[0])
+    page.look(image="cat", blob="fc8")
+    told = page.ask(ask="moved", method="gradcam", blob="fc8", index=[2])
+    wanted = ls.attribute(net, images()["cat"], "fc8:2", "gradcam")
+    found = np.frombuffer(base64.b64decode(told["map"]["values"]), "<f4").reshape(227, 227)
+    np.testing.assert_allclose(found, wanted.map, rtol=1e-4, atol=1e-5 * wanted.map.max())
 
 
 def test_an_upload_in_pieces(net: ls.Net, comms: Any) -> None:

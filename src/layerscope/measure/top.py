@@ -60,6 +60,8 @@ def _over_classes(node: NodeProto, dims: tuple[int, ...]) -> bool:
 # What may stand between the last weights of a net and its output without changing what it means.
 _SCORE_OPS = frozenset("Gemm MatMul Add Conv LogSoftmax Sigmoid Flatten Reshape Squeeze".split())
 
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
+
 
 def score_blob(net: Net) -> str | None:
     """The net's only output if it is one number for each class, but no probabilities.
@@ -73,9 +75,18 @@ def score_blob(net: Net) -> str | None:
     dims = net.blobs[name].shape
     if writer is None or not writer.nodes or len(dims) < 2 or dims[1] < 2:
         return None
-    scores = net.graph.nodes[writer.nodes[-1]].op_type in _SCORE_OPS
+    scores = _before_rounding(net, writer.nodes[-1]) in _SCORE_OPS
     floats = net.graph.types.get(net.blobs[name].value) in _FLOATS
     return name if scores and floats and np.prod(dims[2:], dtype=np.int64) == 1 else None
+
+
+def _before_rounding(net: Net, place: int) -> str:
+    """The op that gives what a node gives, without the rounding of a quantized net behind it."""
+    writers = {value: node for node in net.graph.nodes for value in node.output}
+    node = net.graph.nodes[place]
+    while node.op_type in _ROUNDING and node.input[0] in writers:
+        node = writers[node.input[0]]
+    return node.op_type
 
 
 def read_labels(path: Path) -> list[str]:

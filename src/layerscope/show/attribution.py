@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 
 from layerscope.measure.attribution import Attribution
-from layerscope.text import number, plural, printable, times, wrapped_line
+from layerscope.text import brief, number, plural, printable, times, wrapped_line
 
 WIDTH = 100
 CHANNELS = 8
@@ -50,8 +50,17 @@ def where_words(found: Attribution) -> str:
     pairs = zip(names, reversed(place), strict=True) if names else ()
     at = ", ".join(f"{name} {i}" for name, i in pairs) or str(place)
     words = f"largest {number(float(found.map[place]), 3)} at {at}"
+    if found.level:
+        return f"{words}; values of the unit, of which the differences count"
     if isnan(found.half):
         return f"{words}; no place speaks for the unit"
-    return (
-        f"{words}; half of the positive sum lies on {number(100 * found.half, 2)} % of the places"
-    )
+    return f"{words}; half of the positive sum lies on {brief(100 * found.half)} % of the places"
+
+
+def shares_words(found: Attribution, most: int) -> str:
+    """The channels of a layer that add most; "" for what has no channels."""
+    if found.shares is None or len(found.shares) < 2:
+        return ""
+    shown = found.ranking(most)
+    adds = ", ".join(f"{channel} adds {number(value, 3)}" for channel, value in shown)
+    return f"channels, {len(shown)} of {len(found.shares)} shown: {adds}"

@@ -15,7 +15,7 @@ from layerscope.pictures import Plot
 from layerscope.pictures.board import SMALL, Board, tinted
 from layerscope.pictures.color import TOP, Color
 from layerscope.pictures.scale import Extent
-from layerscope.text import number, plural, printable, shape
+from layerscope.text import brief, number, plural, printable, shape
 
 WIDTH = 760.0
 BARS = 8
@@ -29,9 +29,9 @@ _LINE = 16.0
 _CUT = 99.0  # percent of the places whose color does not end, for maps of single pixels
 _MANY = 1000  # places, below which all are shown
 _FAR = 0.25  # of the largest: maps that begin above it begin at their lowest number
-_GROUND = 190  # the gray below a map without an image, and below the color bar
-_COVER, _BEND = 0.92, 0.6  # how much of the image the strongest color hides, and how soon
-_HUE = 0.55  # of a signed map: how far from white its faintest color is
+PLAIN = 190  # the gray below a map without an image, and below the color bar
+COVER, BEND = 0.92, 0.6  # how much of the image the strongest color hides, and how soon
+HUE = 0.55  # of a signed map: how far from white its faintest color is
 
 _FOR_AND_AGAINST = ("#c0392b", "#2f62b5")  # as in the map: red for, blue against
 Floats = NDArray[np.float64]
@@ -157,7 +157,7 @@ def _tile(
     y = board.text(x + wide, y, high, size=SMALL, align="right")
     rest = [ramp.over if large else ramp.over.rpartition("; ")[2]] if ramp.over else []
     if found.completeness is not None and not large:
-        rest.append(f"gap {number(found.completeness.gap, 2)}")
+        rest.append(f"gap {brief(found.completeness.gap)}")
     if rest:
         y = board.text(x, y, ", ".join(rest), size=SMALL, color=_SOFT, room=wide)
     return y
@@ -223,34 +223,36 @@ class Ramp:
         if self.color == "diverging":
             # Not through white, which would stand on the image as a bright rim: the two hues.
             share = np.abs(2 * share - 1)
-            inside = np.sign(inside) * (_HUE + (1 - _HUE) * share)
+            inside = np.sign(inside) * (HUE + (1 - HUE) * share)
             colors = tinted(inside, "diverging", Extent(-1.0, 1.0, None, "signed"))
         else:
             colors = tinted(inside, self.color, Extent(self.low, self.high, None, "all"))
-        cover = _COVER * share[..., None] ** _BEND
+        cover = COVER * share[..., None] ** BEND
         found: Rgb = np.rint(colors * cover + ground[..., None] * (1 - cover)).astype(np.uint8)
         return found
 
     def bar(self) -> Rgb:
         """The colors from low to high, over plain gray."""
         values = np.linspace(self.low, self.high, TOP + 1)[None]
-        return self.paint(values, np.full(values.shape, float(_GROUND)))
+        return self.paint(values, np.full(values.shape, float(PLAIN)))
 
     @property
     def over(self) -> str:
         """What lies behind the ends, in words."""
-        cut = self.most > self.high * 1.0001
-        return f"colors end at 99 % of the places; largest {number(self.most, 2)}" if cut else ""
+        cut = self.most > max(self.high, -self.low) * 1.0001
+        return f"colors end at 99 % of the places; largest {brief(self.most)}" if cut else ""
 
     def ends(self) -> tuple[str, str]:
         """What to write at the two ends of the bar."""
         cut = bool(self.over)
-        low = ("≤ " if cut and self.low < 0 else "") + number(self.low, 2)
-        return low, ("≥ " if cut else "") + number(self.high, 2)
+        low = ("≤ " if cut and self.low < 0 else "") + brief(self.low)
+        return low, ("≥ " if cut else "") + brief(self.high)
 
 
 def ramp_of(found: Attribution) -> Ramp:
     """The scale of a map: from 0, or from the lowest where all are far from it, to the largest.
+
+    Values of the unit go from the lowest to the largest: 0 is nothing special among them.
 
     In maps of single pixels a few stand out by far; there the colors end at the 99th percentile,
     as in the paper on SmoothGrad, and the bar says what the largest is.
@@ -258,6 +260,8 @@ def ramp_of(found: Attribution) -> Ramp:
     values = np.nan_to_num(np.asarray(found.map, np.float64), posinf=0, neginf=0)
     size = np.abs(values)
     most = float(size.max(initial=0))
+    if found.level and values.size:
+        return Ramp(float(values.min()), float(values.max()), most, "heat")
     fine = not found.at and found.reduction != "none" and values.size >= _MANY
     high = float(np.percentile(size, _CUT)) if fine and size.size else most
     high = high or most or 1.0
@@ -270,10 +274,15 @@ def ramp_of(found: Attribution) -> Ramp:
 def overlay(found: Attribution, ramp: Ramp) -> Rgb:
     """The map over the image in gray, (H, W, 3)."""
     values = np.asarray(found.map, np.float64)
-    picture: NDArray[Any] | None = found.picture
-    if picture is None or picture.shape[:2] != values.shape:
-        return ramp.paint(values, np.full(values.shape, float(_GROUND)))
+    return ramp.paint(values, ground(found.picture, values.shape))
+
+
+def ground(picture: NDArray[Any] | None, dims: tuple[int, ...]) -> Floats:
+    """The gray (H, W) that a map of that shape lies on: the image, where it has that size."""
+    if picture is None or picture.shape[:2] != dims:
+        return np.full(dims, float(PLAIN))
     gray = picture.astype(np.float64)
     if gray.ndim == 3:
         gray = gray @ np.array([0.299, 0.587, 0.114])
-    return ramp.paint(values, 40 + 0.8 * gray)
+    found: Floats = 40 + 0.8 * gray
+    return found

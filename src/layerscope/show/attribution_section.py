@@ -8,11 +8,11 @@ import numpy as np
 
 from layerscope.measure.attribution import Attribution
 from layerscope.pictures import Picture
-from layerscope.show.attribution import where_words
+from layerscope.show.attribution import shares_words, where_words
 from layerscope.show.attribution_picture import Ramp, overlay, ramp_of, reading
 from layerscope.show.figures import Figure, Source, figure
 from layerscope.show.shell import notes_html, text
-from layerscope.text import number, printable
+from layerscope.text import printable
 
 ANCHOR = "counts"
 CHANNELS = 8
@@ -48,10 +48,8 @@ def _way(found: Attribution, figure_html: Callable[[Figure], str]) -> Iterator[s
     if found.map.ndim == 2:
         yield _overlay(found, ramp_of(found))
     yield f"<div><p>{text(where_words(found))}</p>"
-    if found.shares is not None and len(found.shares) > 1:
-        shown = found.ranking(CHANNELS)
-        adds = ", ".join(f"{channel} adds {number(value, 3)}" for channel, value in shown)
-        yield f"<p>channels, {len(shown)} of {len(found.shares)} shown: {text(adds)}</p>"
+    shares = shares_words(found, CHANNELS)
+    yield f"<p>{text(shares)}</p>" if shares else ""
     yield from notes_html(found.notes)
     yield "</div></div>"
     if found.map.ndim in (1, 2):

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import layerscope
+from layerscope.measure.attribution import methods
 from layerscope.net import Blob, Layer, Net, Param
 from layerscope.pictures.color import COLORS, palette
 from layerscope.pictures.sheet import INKS, Area, Group, Mark, Words
 from layerscope.show.architecture import FAMILIES, family_of, net_diagram
 from layerscope.text import count, plural, printable, times
 from layerscope.viewer.gallery import UPLOAD_BYTES
+from layerscope.viewer.mover import methods_json
 from layerscope.viewer.session import Session
 from layerscope.viewer.wire import MOST_VALUES, is_maps
 
@@ -35,6 +37,7 @@ def facts(session: Session) -> dict[str, Any]:
         "labels": [printable(each) for each in session.labels[:MOST_VALUES]],
         "palettes": {n: b64encode(palette(n).tobytes()).decode("ascii") for n in COLORS},
         "upload": UPLOAD_BYTES,
+        "methods": methods_json(methods()) if session.image_size else [],
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from layerscope.measure.distribution import distribution
 from layerscope.measure.top import top
 from layerscope.show.drawing import planes
 from layerscope.text import one_line, printable
+from layerscope.viewer.asking import Asking
 from layerscope.viewer.guard import same_token
 from layerscope.viewer.memory import give_back
 from layerscope.viewer.scope import CAMERA, Look, Scope
@@ -79,6 +80,7 @@ class Live:
         self._picture: NDArray[np.uint8] | None = None
         self._sequence = 0  # of the camera frame that waits
         self._dropped = 0
+        self._asking = Asking(worker, self._reply)
         self._changed, self._free = asyncio.Event(), asyncio.Event()
         self._free.set()
 
@@ -93,6 +95,7 @@ class Live:
             await self._listen()
         finally:
             drawing.cancel()
+            await self._asking.end()
             await asyncio.gather(drawing, return_exceptions=True)
             self._forget()
 
@@ -133,17 +136,24 @@ class Live:
                 raise UsageError("a look is a mapping")
             self._look = Look.of(look, self._session.net.blobs)
             self._changed.set()
+        elif words.get("ask") == "moved":
+            self._asking.ask(self._scope, words)  # frames and other questions go on meanwhile
         elif "ask" in words:
-            reply = await self._answered(words)
-            await self._socket.send_text(to_json({"id": words.get("id"), **reply}))
+            await self._reply(words.get("id"), self._answered(words))
         else:
             raise UsageError("a message without look, ask or drawn")
 
-    async def _answered(self, words: Mapping[str, Any]) -> dict[str, Any]:
+    async def _reply(self, number: Any, answering: Awaitable[dict[str, Any]]) -> None:
         try:
-            return await self._worker.do(lambda: answer(self._scope, words))
+            found = await answering
         except Exception as error:
-            return {"fault": fault_line(error)}
+            found = {"fault": fault_line(error)}
+        await self._socket.send_text(to_json({"id": number, **found}))
+
+    async def _answered(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        if words.get("ask") == "progress":
+            return self._asking.progress()
+        return await self._worker.do(lambda: answer(self._scope, words))
 
     async def _draw(self) -> None:
         """A message for each change, when the page has drawn the last one."""

@@ -68,6 +68,8 @@ class Pages:
 
     def close(self) -> None:
         """End all pages, and let go of the net."""
+        if self._session is not None:
+            self._session.mover.stop()
         self._session = None
         for line in list(self._lines.values()):
             line.say(ended=CLOSED)

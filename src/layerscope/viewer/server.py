@@ -43,7 +43,7 @@ class Viewer:
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self._token = secrets.token_urlsafe(24)
         self._browser = browser
-        self._worker = Worker()
+        self._worker, self._mover = Worker(), session.mover
         self._thread: threading.Thread | None = None
         hosts = own_hosts(host, self.port)
         self._server = _Server(
@@ -96,6 +96,7 @@ class Viewer:
         if self._thread is not None:
             self._thread.join(10)
         self._worker.stop()
+        self._mover.stop()
         self._socket.close()
 
     def __enter__(self) -> Viewer:

@@ -19,12 +19,13 @@ from layerscope.net import Named, Net
 from layerscope.show.figures import Source, spread_of
 from layerscope.text import plural, printable, quoted
 from layerscope.viewer.gallery import Exhibit, Gallery
+from layerscope.viewer.mover import Mover
 
 
 class Session:
     """A net that is run one image at a time.
 
-    Only its worker's thread may call what runs the net.
+    Only its worker's thread may call what runs the net; `mover` has a thread of its own.
 
     Args:
         net: the net.
@@ -61,6 +62,7 @@ class Session:
         self.probability = probability_blob(self.net)
         self._dims = dims
         self._runtime: Runtime | None = None
+        self.mover = Mover(self.net)
         self._spreads: dict[tuple[str, int], Distribution] = {}
         self._values = tuple(
             dict.fromkeys(
@@ -139,15 +141,16 @@ class Session:
             known.update(zip(wanted, found, strict=True))
         return {name: known[self.net.blobs[name].value] for name in names}
 
+    def rest(self) -> None:
+        """Forget what runs the net, until it is run again: no page looks at it."""
+        self._runtime = None
+        self.mover.rest()
+
     def spread(self, key: tuple[str, int], source: Source) -> Distribution:
         """How all numbers of a param, by layer and number, are spread; large ones take a second."""
         if key not in self._spreads:
             self._spreads[key] = spread_of(source)
         return self._spreads[key]
-
-    def rest(self) -> None:
-        """Forget what runs the net, until it is run again: no page looks at it."""
-        self._runtime = None
 
     def blobs(self, fed: Mapping[str, Fed]) -> Blobs:
         """Every blob of a run, for explanations."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
 from layerscope.errors import UsageError
@@ -30,7 +28,7 @@ from layerscope.show.sources import Sources
 from layerscope.text import printable, quoted, shape
 from layerscope.viewer.facts import diagram_json
 from layerscope.viewer.scope import Scope
-from layerscope.viewer.wire import spread_json
+from layerscope.viewer.wire import base64_of, spread_json
 
 MOST_REGION = 4096
 MOST_STEPS = 12
@@ -54,13 +52,17 @@ def values(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     if height * width > MOST_REGION:
         raise UsageError(f"a region of {height}x{width} values; {MOST_REGION} are given at once")
     part = planes[tile, y : y + height, x : x + width]
-    return {"frame": scope.frame, "shape": list(part.shape), "values": _base64(part.astype("<f4"))}
+    return {
+        "frame": scope.frame,
+        "shape": list(part.shape),
+        "values": base64_of(part.astype("<f4")),
+    }
 
 
 def unit(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a unit sees of the input, and the weights that make its channel."""
     net = scope.session.net
-    found = _unit(net, asked)
+    found = unit_asked(net, asked)
     dims = net.blobs[found.blob].shape
     label = ""
     if found.blob == scope.session.probability and len(scope.session.labels) == dims[1]:
@@ -73,7 +75,7 @@ def unit(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def why(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The arithmetic of a unit of this frame."""
-    found = scope.explainer.explain(_unit(scope.session.net, asked))
+    found = scope.explainer.explain(unit_asked(scope.session.net, asked))
     return {"frame": scope.frame, **derivation_json(found)}
 
 
@@ -119,7 +121,7 @@ def picture(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     step = max(1, -(-max(pixels.shape[:2]) // most)) if most else 1
     pixels = pixels[::step, ::step]
     return {
-        "width": pixels.shape[1], "height": pixels.shape[0], "rgb": _base64(pixels),
+        "width": pixels.shape[1], "height": pixels.shape[0], "rgb": base64_of(pixels),
         "statement": main.statement,
     }  # fmt: skip
 
@@ -276,7 +278,7 @@ def _layer(net: Net, asked: Mapping[str, Any]) -> Layer:
     return net.layer(str(asked.get("layer")))
 
 
-def _unit(net: Net, asked: Mapping[str, Any]) -> Unit:
+def unit_asked(net: Net, asked: Mapping[str, Any]) -> Unit:
     """A unit from its blob and its place in one image."""
     name = _blob(net, asked)
     index = asked.get("index")
@@ -299,7 +301,3 @@ def _number(asked: Mapping[str, Any], key: str) -> int:
     if type(found) is not int or not 0 <= found < 1 << 31:
         raise UsageError(f"{key} must be a number of 0 or more")
     return found
-
-
-def _base64(array: NDArray[Any] | Sequence[int]) -> str:
-    return b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")

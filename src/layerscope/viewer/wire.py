@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,11 @@ def _finite(content: Any) -> Any:
     if isinstance(content, np.generic):
         content = content.item()
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def base64_of(array: NDArray[Any]) -> str:
+    """The bytes of an array as words, for an answer."""
+    return b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
 def is_maps(dims: Sequence[int]) -> bool:

@@ -7,6 +7,7 @@ way.  The thread is a daemon: Ctrl-C does not wait for a run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -37,20 +38,36 @@ class Worker:
         """End the thread after the job that it is at."""
         self._jobs.put(None)
 
+    def let_others(self) -> None:
+        """Do what waits; a job that takes long calls it now and then, in the worker's thread."""
+        while True:
+            try:
+                item = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if item is None:
+                self._jobs.put(None)  # the end, which comes after the job that calls
+                return
+            _done(*item)
+
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            job, future, loop = item
-            if future.cancelled():
-                continue
-            try:
-                result, error = job(), None
-            except Exception as fault:
-                result, error = None, fault
-            try:
-                loop.call_soon_threadsafe(_settle, future, result, error)
-            except RuntimeError:  # the loop has ended meanwhile
-                continue
-            del item, job, future, loop, result, error  # an idle thread holds nothing
+            _done(*item)
+            del item  # an idle thread holds nothing
+
+
+def _done(job: Callable[[], Any], future: asyncio.Future[Any], loop: Any) -> None:
+    """Do a job and tell its loop."""
+    if future.cancelled():
+        return
+    result: Any = None
+    error: Exception | None = None
+    try:
+        result = job()
+    except Exception as fault:
+        error = fault
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(_settle, future, result, error)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -12,6 +12,7 @@ import layerscope as ls
 from layerscope.inputs import Preprocessing
 from layerscope.measure.attribution import methods
 from layerscope.measure.attribution.perturbation import soft_mask
+from layerscope.measure.attribution.result import Completeness
 from layerscope.net import Blob, Layer, Net
 from layerscope.readers.graph import GraphBuilder
 from measure.attribution.smallnet import DIMS, Loops, image, opened
@@ -119,6 +120,12 @@ def test_integrated_becomes_complete(tmp_path: Path) -> None:
         for s in (2, 20, 400)
     ]
     assert gaps[0] > 0.01 and gaps[1] < 0.003 and gaps[2] < 0.001
+
+
+def test_a_wide_gap_is_told() -> None:
+    assert str(Completeness(0.5, 1.0)).endswith("gap -0.5, which is wide: take more steps")
+    assert str(Completeness(0.95, 1.0)).endswith("gap -0.05")
+    assert str(Completeness(0.0, 0.0)).endswith("gap 0")
 
 
 def test_the_unit_stays_the_same_on_the_way(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from layerscope.readers.graph import GraphBuilder
 from measure.attribution.smallnet import DIMS, Loops, image, opened
 from onelayer import net_of
 from readers.caffe.layers.test_golden import opened as golden_net
+from readers.onnx.models import model, node, saved
 
 IP = """layer { name: "%s" type: "InnerProduct" bottom: "%s" top: "%s"
                inner_product_param { num_output: 2 } }"""
@@ -79,6 +80,43 @@ def test_steps_of_an_lstm_meet_each_other() -> None:
         lost = value[last, 0, 0] - net.run(moved, [top])[top][last, 0, 0]
         assert found.values[place] == pytest.approx(lost, abs=1e-6)
     assert np.abs(found.values).max() > 1e-4
+    note = f"the map is of {x}[{last}] alone, of {last + 1} rows"
+    assert any(each.startswith(note) for each in found.notes)
+    first = ls.attribute(net, feeds, f"{top}:0,0", "gradient", wrt=x, image=0)
+    assert not any("alone" in each for each in first.notes)  # nothing of later steps is read
+
+
+def test_an_input_without_a_batch_is_told_that_one_row_is_shown() -> None:
+    """The sum of all of (3, 4): its first axis is no batch."""
+    g = GraphBuilder()
+    x = g.input("x", (3, 4))
+    y = g.op("ReduceSum", x, keepdims=1)
+    blobs = {n: Blob(n, d, v, "s", n) for n, v, d in (("x", x, (3, 4)), ("y", y, (1, 1)))}
+    layer = Layer("s", "Sum", "", ("x",), ("y",), nodes=range(1))
+    net = Net("s", "test", (layer,), blobs, g.finish(), ("y",), Preprocessing())
+    found = ls.attribute(net, np.arange(12, dtype=np.float32).reshape(3, 4), "y:0", "gradient")
+    np.testing.assert_array_equal(found.values, np.ones(4))
+    (note,) = found.notes
+    assert (
+        note == "the map is of x[0] alone, of 3 rows (3, 4); the unit changes with the others too"
+    )
+
+
+def test_a_unit_that_is_off_does_not_hide_that_images_meet(tmp_path: Path) -> None:
+    """Centered over the batch, 0 of a ReLU alone and beside zeros, and not beside each other."""
+    text = """layer { name: "bn" type: "BatchNorm" bottom: "x" top: "bn"
+                      batch_norm_param { use_global_stats: false } }
+              layer { name: "ip" type: "InnerProduct" bottom: "bn" top: "ip"
+                      inner_product_param { num_output: 2 } }
+              layer { name: "y" type: "ReLU" bottom: "ip" top: "y" }"""
+    stats = [np.zeros(2, np.float32), np.ones(2, np.float32), np.ones(1, np.float32)]
+    weights = np.float32([[1, -1], [-1, 1]])
+    x = np.float32([0, 1]).reshape(2, 1, 1)
+    net = net_of(tmp_path, (1, 2, 1, 1), text, {"bn": stats, "ip": [weights, np.float32([0, 1])]})
+    subject = Subject(net, x, "y:0")
+    samples = [np.full((2, 1, 1), v, np.float32) * [[[5]], [[-3]]] for v in (1, -2, 7)]
+    assert subject.value == 0
+    assert list(subject.values(iter(samples), 3)) == [0, 0, 0]  # less its mean, one image is 0
 
 
 def test_images_that_meet_are_not_run_at_once(tmp_path: Path) -> None:
@@ -150,6 +188,20 @@ def two_inputs(folder: Path) -> ls.Net:
         {"a": [a, np.zeros(2)], "b": [b, np.zeros(2)]},
         more={"other": (1, 2)},
     )
+
+
+def test_the_other_part_of_a_split_is_not_looked_at(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", "x", "c"),
+        node("Split", "c", "a b", axis=1, num_outputs=2),
+        node("ReduceSum", "a", "y", keepdims=0, noop_with_empty_axes=0),
+        node("GlobalMaxPool", "b", "z"),
+    ]
+    net = ls.open(saved(tmp_path, model(nodes, {"x": (1, 2, 3, 3)}, "y z")))
+    x = np.arange(18, dtype=np.float32).reshape(1, 2, 3, 3)
+    found = ls.attribute(net, x, "y", "gradcam")
+    assert found.at == "a"
+    np.testing.assert_allclose(found.values, x[0, 0])
 
 
 def test_several_inputs(tmp_path: Path) -> None:
@@ -225,6 +277,10 @@ def test_whole_numbers(tmp_path: Path) -> None:
     net = net_of(tmp_path, (1, 3), text)
     with pytest.raises((UnsupportedError, UsageError), match=r"indices or steps|whole numbers"):
         ls.attribute(net, np.float32([1, 2, 3]), "best:0", "gradient")
+    cast = model([node("Cast", "x", "y", to=1)], {"x": (2, (1, 3))}, "y")  # 2: uint8
+    net = ls.open(saved(tmp_path, cast))
+    with pytest.raises(UnsupportedError, match="take a blob after it"):
+        ls.attribute(net, np.uint8([[1, 2, 3]]), "y:0", "gradient")
 
 
 def test_a_quantized_net_has_no_gradient_and_can_be_covered() -> None:
@@ -315,3 +371,25 @@ def test_as_json(tmp_path: Path) -> None:
     positive = np.sort(np.maximum(total, 0).ravel())[::-1]
     count = next(n for n in range(43) if positive[:n].sum() >= positive.sum() / 2)
     assert found["half_within"] == pytest.approx(count / 42)
+
+
+def test_requests_of_another_kind(tmp_path: Path) -> None:
+    net = opened(tmp_path)
+    for of, index in ((5, 0), ("prob:1", "0"), (None, 0), ("prob:1", 0.5)):
+        with pytest.raises(UsageError, match="a unit as text"):
+            ls.attribute(net, image(), of, "gradient", image=index)
+    assert ls.attribute(net, image(), "prob:1", "gradient", image=np.int64(0)).unit.image == 0
+    for baseline in (["a"], np.nan, np.inf, {}):
+        with pytest.raises(UsageError, match="no finite number"):
+            ls.attribute(net, image(), "prob:1", "integrated", baseline=baseline)
+
+
+def test_gradients_of_another_kind(tmp_path: Path) -> None:
+    net = opened(tmp_path)
+    for of in (3, ["prob", "fc"], None):
+        with pytest.raises(UsageError, match="a mapping of blob to"):
+            net.gradient(of, "x", image())
+    with pytest.raises(UsageError, match="wrt is a NoneType"):
+        net.gradient("prob:1", None, image())
+    with pytest.raises(UsageError, match='seed of blob "fc" is no array of numbers'):
+        net.gradient({"fc": "one"}, "x", image())

@@ -212,6 +212,23 @@ def test_probabilities_of_a_net_with_one(tmp_path: Path) -> None:
     assert last(node("Flatten", "x", "f"), node("LogSoftmax", "f", "y")) == (None, "y")
 
 
+def test_scores_of_a_quantized_net(tmp_path: Path) -> None:
+    """What the last op gives is rounded; it is scores for all that."""
+    from layerscope.measure.top import score_blob
+
+    def found(op: str) -> str | None:
+        rounded = [
+            node("QuantizeLinear", "s scale zero", "q"),
+            node("DequantizeLinear", "q scale zero", "y"),
+        ]
+        consts = {"scale": np.float32(0.5), "zero": np.uint8(3)}
+        made = model([node(op, "x", "s"), *rounded], {"x": (1, 6)}, "y", consts)
+        return score_blob(ls.open(saved(tmp_path, made)))
+
+    assert found("Flatten") == "y"
+    assert found("Relu") is None
+
+
 def test_there_and_back(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A Caffe net written as ONNX and opened again: same layers' names, numbers, preprocessing."""
     net = ls.open(DEFINITION, WEIGHTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -53,7 +53,8 @@ class Program:
         spins: bool = True,
         mode: str = "",
     ) -> None:
-        self._forward = net
+        # Not the net: programs are kept by net, and one that held it would keep it for ever.
+        self._forward = net.graph.nodes, layer_names(net)
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
@@ -89,9 +90,9 @@ class Program:
         arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
         for value, gradient in order.items():
             if np.isnan(arrays[gradient]).any():
-                nodes = self._forward.graph.nodes
+                nodes, layers = self._forward
                 reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layer_names(self._forward)[reader]
+                return layers[reader]
         return ""
 
 
@@ -104,6 +105,10 @@ def gradient(
     allow_missing: bool = False,
 ) -> Array | dict[str, Array]:
     """How targets change with blobs, inputs or params; see `Net.gradient`."""
+    if not isinstance(wrt, Iterable):
+        raise UsageError(
+            f"wrt is a {type(wrt).__name__}; give the name of a blob, or a list of them"
+        )
     names = [wrt] if isinstance(wrt, str) else list(wrt)
     blobs, params = _sorted_out(net, names)
     targets = _targets(net, of)
@@ -171,9 +176,22 @@ def _targets(net: Net, of: str | Mapping[str, Any]) -> list[str]:
     """The keys of the blobs whose units or seeds are meant."""
     if isinstance(of, str):
         return [unit_blob(net, of)]
+    if not isinstance(of, Mapping):
+        raise UsageError(
+            f"of is a {type(of).__name__}; give a unit (blob:channel,y,x), a blob, or a mapping of"
+            " blob to what is put on it"
+        )
     if not of:
         raise UsageError("of is empty; give a unit, or blobs with their seeds")
     return wanted_blobs(net, list(of))
+
+
+def _numbers(name: str, given: Any) -> Array:
+    """A seed as an array."""
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise UsageError(f"seed of blob {quoted(name)} is no array of numbers") from None
 
 
 def unit_blob(net: Net, words: str) -> str:
@@ -199,7 +217,7 @@ def _seeds(
         return {fitting.blobs[key].value: seed}
     seeds: dict[str, Array] = {}
     for key, (name, given) in zip(targets, of.items(), strict=True):
-        dims, array = fitting.blobs[key].shape, np.asarray(given, np.float32)
+        dims, array = fitting.blobs[key].shape, _numbers(name, given)
         if fitting.blobs[key].value in _sized_by_run(fitting):
             dims = array.shape
         if array.shape != dims and array.shape != dims[1:]:
@@ -249,9 +267,10 @@ def check_float(net: Net, key: str) -> None:
     """
     value = net.blobs[key].value
     if net.graph.types.get(value, 1) not in FLOATS:
+        other = "a blob after it" if key in net.inputs else "the blob before it"
         raise UnsupportedError(
             f"blob {quoted(key)} holds whole numbers (layer {quoted(net.blobs[key].layer)}), which"
-            " change in steps and have no gradient; take the blob before it"
+            f" change in steps and have no gradient; take {other}"
         )
 
 

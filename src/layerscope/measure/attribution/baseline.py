@@ -35,7 +35,15 @@ def baseline_of(subject: Subject, asked: Any) -> tuple[Floats, str]:
     """
     item = np.asarray(subject.item, np.float64)
     if not isinstance(asked, str):
-        given = np.asarray(asked, np.float64)
+        try:
+            given = np.asarray(asked, np.float64)
+        except (TypeError, ValueError):
+            given = np.array(np.nan)
+        if not np.isfinite(given).all():
+            raise UsageError(
+                f"the baseline has what is no finite number; possible: {', '.join(BASELINES)},"
+                f" a number, or an array {shape(item.shape)}"
+            )
         if given.shape not in (item.shape, ()):
             raise UsageError(
                 f"the baseline is {shape(given.shape)}, the input {quoted(subject.name)}"

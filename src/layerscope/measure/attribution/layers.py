@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerscope.errors import UsageError
-from layerscope.text import nearest_hint, printable, quoted, shape
+from layerscope.text import nearest_hint, plural, printable, quoted, shape
 
 if TYPE_CHECKING:
     from layerscope.measure.attribution.subject import Subject
@@ -70,6 +70,17 @@ def check_map(subject: Subject, key: str) -> None:
     raise UsageError(
         f"blob {quoted(key)} {shape(dims)} has one place a channel, and no map"
         f"{nearest_hint(key, known) or hint}"
+    )
+
+
+def others_note(subject: Subject) -> str:
+    """What to say where one row of the input is not all that the unit is computed from."""
+    if not subject.reads_others:
+        return ""
+    fed = subject.feeds[subject.name]
+    return (
+        f"the map is of {printable(subject.name, 40)}[{subject.slot}] alone, of"
+        f" {plural(len(fed), 'row')} {shape(fed.shape)}; the unit changes with the others too"
     )
 
 

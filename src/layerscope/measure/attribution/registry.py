@@ -91,6 +91,11 @@ class Method:
         taken = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
         return {each.name: each.default for each in taken}
 
+    @property
+    def many(self) -> bool:
+        """Whether it runs the net for many inputs, and not just once forward and back."""
+        return bool(self.defaults.keys() & {"steps", "samples", "patch"})
+
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The settings to use: the defaults, and what is given in their place.
 

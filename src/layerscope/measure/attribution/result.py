@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from layerscope.files import write_file
 from layerscope.measure.attribution.placement import Placement
-from layerscope.text import number, printable, shape
+from layerscope.text import brief, number, printable, shape
 from layerscope.units import Unit
 
 MOST_NUMBERS = 1000  # of a map that stand in JSON
 MOST_SHARES = 100
+WIDE_GAP = 0.1  # of what the map has to add up to
 Floats = NDArray[np.float64]
 
 
@@ -39,10 +40,16 @@ class Completeness:
         """The sum less the difference: 0 when nothing is missing."""
         return self.sum - self.difference
 
+    @property
+    def _advice(self) -> str:
+        """What to do about a gap that is a good part of what has to be explained."""
+        wide = abs(self.gap) > WIDE_GAP * max(abs(self.difference), abs(self.sum))
+        return ", which is wide: take more steps" if wide else ""
+
     def __str__(self) -> str:
         return (
             f"sum of the map {number(self.sum)}, value less that of the baseline"
-            f" {number(self.difference)}, gap {number(self.gap, 2)}"
+            f" {number(self.difference)}, gap {brief(self.gap)}{self._advice}"
         )
 
 
@@ -104,9 +111,14 @@ class Attribution:
         return self.placement.spread(self.plane) if self.placement else self.plane
 
     @property
+    def level(self) -> bool:
+        """Whether the numbers are values of the unit (RISE): none of them speaks for or against."""
+        return self.method == "rise"
+
+    @property
     def signed(self) -> bool:
         """Whether some places speak against the unit."""
-        return bool((self.plane < 0).any())
+        return not self.level and bool((self.plane < 0).any())
 
     @property
     def strongest(self) -> tuple[int, ...]:
@@ -117,7 +129,12 @@ class Attribution:
 
     @property
     def half(self) -> float:
-        """The smallest share of the places that holds half of the positive sum; NaN without one."""
+        """The smallest share of the places that holds half of the positive sum; NaN without one.
+
+        NaN too for values of the unit, which are no shares of a sum.
+        """
+        if self.level:
+            return float("nan")
         positive = np.sort(np.maximum(np.nan_to_num(self.map, posinf=0).ravel(), 0))[::-1]
         total = positive.sum()
         if not total:

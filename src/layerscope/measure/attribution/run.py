@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +92,7 @@ def attributions(  # noqa: PLR0913 - as above
     Raises:
         LayerscopeError: as `attribute`.
     """
+    _check_kinds(of, image)
     chosen = _chosen(names)
     given = _dealt(chosen, settings or {})
     if at and not any(each.at == "layer" for each in chosen):
@@ -103,16 +105,25 @@ def attributions(  # noqa: PLR0913 - as above
     subject = Subject(
         net, inputs, of, wrt=wrt, image=image, allow_missing=allow_missing, progress=progress
     )
-    label, found = _label(net, subject.unit, labels), []
+    label, found = label_of(net, subject.unit, labels), []
     for each in chosen:
         try:
-            found.append(_applied(subject, each, at, label, given[each.name]))
+            found.append(apply(subject, each, at, label, given[each.name]))
         except (UsageError, UnsupportedError) as error:
             last = each is chosen[-1] and not found
             if left_out is None or "all" not in names or last:
                 raise
             left_out(f"{each.name} is left out: {error}")
     return found
+
+
+def _check_kinds(of: Any, image: Any) -> None:
+    """Refuse what is no unit, or no number of an image."""
+    if not isinstance(of, str) or isinstance(image, bool) or not isinstance(image, Integral):
+        raise UsageError(
+            f"of {quoted(of)}, image {quoted(image)}: a unit as text (prob:281) and the whole"
+            " number of an image are needed"
+        )
 
 
 def _chosen(names: Sequence[str]) -> list[Method]:
@@ -139,17 +150,28 @@ def _dealt(chosen: Sequence[Method], settings: Mapping[str, Any]) -> dict[str, d
     }
 
 
-def _label(net: Net, unit: Unit, labels: Sequence[str] | None) -> str:
+def label_of(net: Net, unit: Unit, labels: Sequence[str] | None) -> str:
     """The name of the class that a unit stands for; "" where it is no class."""
     if labels is None or unit.blob != (probability_blob(net) or score_blob(net)):
         return ""
     return printable(labels[unit.index[1]]) if unit.index[1] < len(labels) else ""
 
 
-def _applied(
+def apply(
     subject: Subject, each: Method, at: str, label: str, settings: Mapping[str, Any]
 ) -> Attribution:
-    """One method on a subject."""
+    """One method on a subject.
+
+    Args:
+        subject: the unit.
+        each: the method.
+        at: as for `attribute`.
+        label: the class that the unit stands for; "" for none.
+        settings: all that the method takes; see `Method.settings`.
+
+    Raises:
+        LayerscopeError: as `attribute`.
+    """
     from layerscope.measure.attribution import layers
 
     subject.title, key, note = each.title, "", ""
@@ -162,6 +184,7 @@ def _applied(
         found = each.apply(subject, **settings)
     values = np.asarray(found.values, np.float32)
     notes = [note, *found.notes, layers.saturation_note(subject) if each.slopes else ""]
+    notes.append(layers.others_note(subject))
     laid = None
     if key:
         laid = placement(subject.net, key, subject.name, subject.places)

@@ -27,15 +27,16 @@ from layerscope.engine.gradient.run import (
 )
 from layerscope.engine.gradient.tape import sized_by_run
 from layerscope.engine.onnxruntime import fed_and_fitting, session, wanted_blobs
-from layerscope.errors import UnsupportedError, UsageError
+from layerscope.errors import LayerscopeError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, Preprocessing
 from layerscope.measure.attribution.trials import Trials
 from layerscope.measure.top import probability_blob, score_blob
-from layerscope.net import Net
+from layerscope.net import Net, values_read
 from layerscope.text import printable, quoted
 from layerscope.units import parse_unit
 
 KEPT_PROGRAMS = 4  # per net: ways back with their sessions
+_SAME = 1e-5  # of the largest number of the unit's blob: how far a value may be off by rounding
 
 Array = NDArray[Any]
 Progress = Callable[[int, int, str], None]
@@ -109,6 +110,11 @@ class Subject:
     def fed(self) -> Fed | None:
         """What went into the input, where the unit is explained by an input."""
         return self._fed.get(self.name)
+
+    @property
+    def slot(self) -> int:
+        """Which row of the input is explained."""
+        return self._slot if self._slot < len(self.known[self.net.blobs[self.name].value]) else 0
 
     @property
     def picture(self) -> NDArray[np.uint8] | None:
@@ -237,14 +243,38 @@ class Subject:
             raise not_a_number(program, feeds, seeds, key)
         return found[value]
 
+    @cached_property
+    def reads_others(self) -> bool:
+        """Whether the unit changes with other rows of the input than the one that is explained.
+
+        So it does by the steps before of a recurrent layer, by statistics of the batch, and where
+        the first axis of the input is no batch at all.  Tried once: the other rows are set to 0.
+        """
+        fed = self.feeds.get(self.name)
+        if fed is None or fed.ndim < 2 or len(fed) < 2:
+            return False
+        changed = np.zeros_like(fed)
+        self.row(changed)[...] = self.item
+        try:
+            (array,) = session(self.net, (self.target,)).run({**self.feeds, self.name: changed})
+        except LayerscopeError:
+            return True  # cannot even be computed without them
+        known = self.known[self.target]
+        if array.shape != known.shape:
+            return True
+        size = float(np.abs(known, dtype=np.float64).max(initial=1e-30))
+        return not abs(float(array[self.unit.index]) - self.value) <= _SAME * size
+
     def rectifiers(self) -> int:
         """How many rectifiers lie between the unit and the input."""
         return rectifiers(self.net, self.target, self.net.blobs[self.name].value)
 
     def values_between(self) -> set[str]:
         """The values through which the unit depends on the input."""
-        value = self.net.blobs[self.name].value
-        return {v for node in between(self.net, self.target, value) for v in node.output if v}
+        nodes = between(self.net, self.target, self.net.blobs[self.name].value)
+        # A node of several outputs (Split, MaxPool with places) gives some that lead elsewhere.
+        read = {v for node in nodes for v in values_read(node)} | {self.target}
+        return {v for node in nodes for v in node.output if v in read}
 
     def check_fed(self) -> None:
         """Refuse a blob where a method has to change what is fed.

@@ -23,6 +23,8 @@
  * @property {LayerFact[]} layers
  * @property {Write[]} writes
  *
+ * @typedef {{name: string, title: string, summary: string, many: boolean, at: "input" | "layer"}} MethodFact of attribution
+ *
  * @typedef {object} Facts
  * @property {string} version
  * @property {string} name
@@ -36,6 +38,7 @@
  * @property {string[]} labels
  * @property {Record<"gray" | "heat" | "diverging", string>} palettes
  * @property {number} upload the most bytes of an upload
+ * @property {MethodFact[]} methods of attribution; none where no image is fed
  */
 
 /**
@@ -54,6 +57,13 @@ export function spotOf({ maps, dims }, index) {
 /** @param {Write} write @returns {{y: number, x: number}} the middle of a map */
 export function middleOf({ maps, dims }) {
   return maps ? { y: dims[dims.length - 2] >> 1, x: dims[dims.length - 1] >> 1 } : { y: 0, x: 0 };
+}
+
+/** @param {Write} write @param {{tile: number, y: number, x: number}} spot @returns {string} what a unit is called */
+export function unitTitle(write, { tile, y, x }) {
+  if (!write.maps) return `${write.name} ${tile}`;
+  const where = write.depth > 1 ? `channel ${Math.floor(tile / write.depth)}, slice ${tile % write.depth}` : `channel ${tile}`;
+  return `${write.name} ${where}, y ${y}, x ${x}`;
 }
 
 /** @param {Item} item @returns {Write | undefined} its last state */

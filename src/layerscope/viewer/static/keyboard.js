@@ -1,7 +1,7 @@
 // The keys of the viewer: those that users of the Deep Visualization Toolbox know.
 
 /** @typedef {{move: (right: number, down: number) => void, layer: (by: number) => void, enter: () => void, freeze: () => void,
- *   camera: () => void, zoom: () => void, next: (name: "scale" | "color" | "sort") => void, before: () => void, back: () => void,
+ *   camera: () => void, method: () => void, zoom: () => void, next: (name: "scale" | "color" | "sort") => void, before: () => void, back: () => void,
  *   help: () => void, reset: () => void}} Actions */
 
 /** @type {import("../page/keys.js").Key<Actions>[]} */
@@ -17,6 +17,7 @@ export const KEYS = [
   [["Backspace"], "back to where the last step was made", (a) => a.back()],
   [["f"], "freeze the camera, and go on", (a) => a.freeze()],
   [["c"], "camera on or off", (a) => a.camera()],
+  [["g"], "next method of what moved the unit", (a) => a.method()],
   [["z"], "zoom: 1, 2, 4, 8 times", (a) => a.zoom()],
   [["s"], "next scaling", (a) => a.next("scale")],
   [["m"], "next colours", (a) => a.next("color")],

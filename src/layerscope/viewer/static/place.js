@@ -16,12 +16,16 @@
  * @property {number | null} high
  * @property {number} zoom
  * @property {string} layers "list" or "diagram"
+ * @property {string} method of attribution; "" for none
+ * @property {string} at the blob that it looks at; "" for the last map
+ * @property {number} opacity of its map, in percent
  */
 
 /** @type {Place} */
 const START = {
   blob: "", param: "", tile: -1, y: 0, x: 0, first: 0, image: "", scale: "auto", color: "auto",
   sort: "index", low: null, high: null, zoom: 1, layers: "list",
+  method: "", at: "", opacity: 100,
 };
 
 /** @param {string} kept @returns {Place} what those words say */

@@ -3,11 +3,12 @@
 import { Camera } from "./camera.js";
 import { Diagram } from "./diagram.js";
 import { button, byId, press, say } from "./elements.js";
-import { findBlob, lastWrite, middleOf, spotOf } from "./facts.js";
+import { findBlob, lastWrite, middleOf, spotOf, unitTitle } from "./facts.js";
 import { showGuesses } from "./guesses.js";
 import { Inputs } from "./inputs.js";
 import { KEYS } from "./keyboard.js";
 import { List, showList } from "./list.js";
+import { Moved } from "./moved.js";
 import { readPlace, writePlace } from "./place.js";
 import { Range } from "./range.js";
 import { Stage } from "./stage.js";
@@ -52,6 +53,7 @@ class Viewer {
       page: (first) => this.go({ first }, false),
     });
     this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
+    this.moved = new Moved(facts, palettes, link, (change) => this.go(change, false));
     this.why = new Why((unit) => this.goUnit(unit));
     this.camera = facts.size ? new Camera(facts.size, (frame) => link.sendFrame(frame)) : null;
     this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
@@ -71,7 +73,10 @@ class Viewer {
 
   async start() {
     this.link.onframe = (frame) => this.draw(frame);
-    this.link.onbreak = () => this.camera?.reset();
+    this.link.onbreak = () => {
+      this.camera?.reset();
+      this.moved.reset();
+    };
     this.link.onstate = (words) => this.fault(words);
     const keys = await this.inputs.refresh();
     const { place } = this;
@@ -101,7 +106,7 @@ class Viewer {
   /** @param {Item} item @param {boolean} step */
   goItem(item, step) {
     const write = lastWrite(item);
-    if (write) this.go({ blob: write.blob, param: "", tile: -1, y: 0, x: 0, first: 0 }, step);
+    if (write) this.go({ blob: write.blob, param: "", at: "", tile: -1, y: 0, x: 0, first: 0 }, step);
     else {
       this.fault(item.reason || `${item.title} writes no blob`);
       this.list.mark(item.id);
@@ -115,7 +120,7 @@ class Viewer {
     const found = findBlob(this.facts, blob);
     if (!found) return this.fault(`${words} is not on this page`);
     const index = places.split(",").map(Number);
-    this.go({ blob: found.write.blob, param: "", first: 0, ...spotOf(found.write, index) }, true);
+    this.go({ blob: found.write.blob, param: "", at: "", first: 0, ...spotOf(found.write, index) }, true);
   }
 
   /** A filter, or a number of a bias, was chosen: its channel is the unit. @param {number} channel @param {number} channels */
@@ -154,21 +159,14 @@ class Viewer {
     this.stage.redraw();
     this.stage.choose(place.param ? -1 : place.tile);
     const selected = place.tile >= 0 ? { tile: place.tile, y: place.y, x: place.x } : null;
-    this.unit.select(write, selected, this.unitTitle(write));
+    this.unit.select(write, selected, unitTitle(write, place));
     this.unit.drawMap();
+    this.moved.select(place, selected && { blob: write.blob, index: this.unit.index() }, this.isLive);
     this.inputs.mark(place.image);
     if (diagram) this.needDiagram();
     this.cameraState();
     this.look();
     this.explainSoon();
-  }
-
-  /** @param {Write} write */
-  unitTitle(write) {
-    const { tile, y, x } = this.place;
-    if (!write.maps) return `${write.name} ${tile}`;
-    const where = write.depth > 1 ? `channel ${Math.floor(tile / write.depth)}, slice ${tile % write.depth}` : `channel ${tile}`;
-    return `${write.name} ${where}, y ${y}, x ${x}`;
   }
 
   /** Tell the server what is on the screen. */
@@ -193,6 +191,7 @@ class Viewer {
     this.list.update(frame);
     this.stage.update(frame);
     this.unit.update(frame, head.blob?.first ?? 0);
+    this.moved.update(this.frame, this.isLive);
     showGuesses(head.guesses ?? [], (index) => this.goUnit(`${this.facts.probability}:${index}`));
     say(byId("fed"), this.fed);
     this.takePicture(head.image ?? "", picture);
@@ -266,6 +265,7 @@ class Viewer {
     this.cameraState();
     this.explained = "";
     this.explainSoon();
+    this.moved.update(this.frame, this.isLive);
     this.status();
   }
 
@@ -352,6 +352,11 @@ class Viewer {
     if (next) this.goItem(next, false);
   }
 
+  nextMethod() {
+    if (this.place.tile < 0) this.move(0, 0);
+    if (this.place.tile >= 0) this.moved.next();
+  }
+
   /** The next state of the blob: before ReLU, after it. */
   beforeAfter() {
     const found = findBlob(this.facts, this.place.blob);
@@ -383,6 +388,7 @@ class Viewer {
       enter: () => this.enter(),
       freeze: () => this.freeze(),
       camera: () => this.switchCamera(),
+      method: () => this.nextMethod(),
       zoom: () => this.zoom(),
       next: (name) => this.settings.next(name),
       before: () => this.beforeAfter(),
@@ -412,7 +418,7 @@ class Viewer {
   reset(help) {
     if (help.open) return help.close();
     if (this.camera?.frozen) this.freeze();
-    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1 }, false);
+    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1, method: "", at: "" }, false);
     this.link.look = null;
     this.look();
   }
