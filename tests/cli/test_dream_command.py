@@ -125,6 +125,7 @@ def test_progress_is_patient(capsys: pytest.CaptureFixture[str], monkeypatch) ->
         (["--unit", "conv1:0", "-o", "x.gif"], "possible: .png"),
         (["--unit", "conv1:0", "--learning-rate", "-1"], "learning rate -1 is not possible"),
         (["--unit", "conv1:0", "--steps", "0"], "--steps"),
+        (["--unit", "conv1:0", "--unit", "conv1:1", "--raw"], "--raw is for one picture"),
     ],
 )
 def test_wrong_requests(run, files, words: list[str], message: str) -> None:

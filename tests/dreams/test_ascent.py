@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import layerscope as ls
 from dreams.nets import conv, layer, matched, rectified, smooth
 from layerscope.demo import DEFINITION, WEIGHTS
+from layerscope.dreams import ascent
+from layerscope.dreams.ascent import Climber
 from layerscope.dreams.image import Canvas
 from layerscope.dreams.objective import Objective, batch_of
 from layerscope.dreams.target import parse_target
@@ -232,3 +236,50 @@ def test_what_is_not_a_number_names_the_layer(tmp_path: Path) -> None:
 def test_missing_weights_are_told(caffenet: ls.Net) -> None:
     with pytest.raises(UsageError, match="have no weights"):
         ls.dream(caffenet, "conv1:0")
+
+
+@pytest.mark.parametrize("power", [-80, 90])
+def test_gradients_of_any_size_go_as_far(tmp_path: Path, power: int) -> None:
+    """Their squares are 0 or infinite in float32; times a power of two nothing else changes."""
+    filters = blocks(1, 3, 16, 20)
+    plain = ls.dream(matched(tmp_path / "a", filters), "match:0", steps=9)
+    other = ls.dream(matched(tmp_path / "b", filters * 2.0**power), "match:0", steps=9)
+    assert other.value == plain.value * 2.0**power > plain.before * 2.0**power
+    assert (other.picture == plain.picture).all()
+
+
+def test_a_step_is_that_of_adam() -> None:
+    """Three steps against the paper's formulas, in float64; longer than one part."""
+    random = np.random.default_rng(5)
+    canvas = Canvas((120, 100), 3)
+    climber = Climber(canvas, canvas.start(random, 0.01), 0.05)
+    spectrum = climber._spectrum.astype(np.float64)
+    assert spectrum.size > 2 * ascent._PART
+    mean = power = np.zeros_like(spectrum)
+    for step in (1, 2, 3):
+        gradient = random.normal(size=(1, 3, 120, 100))
+        slope = canvas.back(canvas.drawn(spectrum), gradient)
+        slope = slope / np.sqrt(np.mean(slope**2))
+        mean, power = 0.9 * mean + 0.1 * slope, 0.999 * power + 0.001 * slope**2
+        lifted = power / (1 - 0.999**step)
+        spectrum = spectrum + 0.05 * mean / (1 - 0.9**step) / (np.sqrt(lifted) + 1e-8)
+        climber.climb(gradient.astype(np.float32))
+        known = lifted > 1e-8  # where the slope is 0, rounding decides which way it goes
+        assert known.mean() > 0.95
+        np.testing.assert_allclose(climber._spectrum[known], spectrum[known], atol=1e-4)
+        np.testing.assert_allclose(climber.image, canvas.drawn(spectrum), atol=1e-4)
+
+
+def test_a_size_that_leaves_nothing_is_named(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"], name="conv")], "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 2, 6, 6])],
+        [numpy_helper.from_array(np.ones((2, 3, 3, 3), np.float32), "w")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "small.onnx")
+    net = ls.open(tmp_path / "small.onnx")
+    assert ls.dream(net, "c:0", steps=1, size=3).picture.shape == (3, 3, 3)
+    with pytest.raises(ReadError, match='size 2 is too small: layer "conv" has 1x2x0x0'):
+        ls.dream(net, "c:0", steps=1, size=2)

@@ -15,7 +15,7 @@ from layerscope.dreams import ascent
 from layerscope.dreams.folder import KEY, Folder
 from layerscope.dreams.request import layer_folder
 from layerscope.dreams.settings import Settings
-from layerscope.errors import UsageError
+from layerscope.errors import SystemFaultError, UsageError
 from layerscope.inputs import Preprocessing
 from layerscope.pictures import png
 
@@ -131,3 +131,23 @@ def test_files_of_others_stay(net: ls.Net, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="there is a file"):
         folder(net, tmp_path / "file")
+
+
+def test_a_sheet_of_others_stays(net: ls.Net, tmp_path: Path) -> None:
+    (tmp_path / "conv1-sheet.png").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r'sheet\.png" is not a picture of a dream'):
+        folder(net, tmp_path)
+    assert [path.name for path in tmp_path.glob("*.png")] == ["conv1-sheet.png"]
+    (tmp_path / "conv1-sheet.png").unlink()
+    first = folder(net, tmp_path).fill()
+    assert KEY in png.texts((tmp_path / "conv1-sheet.png").read_bytes())
+    old = png.encode(first.sheet().pixels, caption=first.statement)  # as recipe 1 wrote it
+    (tmp_path / "conv1-sheet.png").write_bytes(old)
+    folder(net, tmp_path, first=2).fill()
+    assert "2 of 4 units" in png.texts((tmp_path / "conv1-sheet.png").read_bytes())["Description"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_first(net, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(SystemFaultError, match="cannot write into the folder"):
+        folder(net, tmp_path)

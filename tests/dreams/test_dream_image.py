@@ -90,7 +90,24 @@ def test_colours_are_mixed_by_the_matrix() -> None:
     matrix = np.arange(9.0).reshape(3, 3)
     planes = np.random.default_rng(1).normal(size=(2, 3, 4, 5))
     want = np.einsum("ij,njhw->nihw", matrix, planes)
-    np.testing.assert_allclose(colored(matrix, planes), want)
+    found = colored(matrix, planes, np.empty((2, 3, 4, 5)), np.empty((2, 4, 5)))
+    np.testing.assert_allclose(found, want)
+
+
+def test_what_was_drawn_stays_when_more_is_drawn() -> None:
+    """Buffers are used again, results are not; a result may go into an array that is given."""
+    random = np.random.default_rng(9)
+    canvas = Canvas((9, 14), 3)
+    one, two = (canvas.start(random, 1.0)[None] for _ in range(2))
+    first = canvas.drawn(one)
+    kept, slope = first.copy(), canvas.back(first, first)
+    slope_kept = slope.copy()
+    second = canvas.drawn(two)
+    canvas.back(second, second)
+    assert (first == kept).all() and (slope == slope_kept).all() and (first != second).any()
+    assert canvas.drawn(two, out=first) is first and (first == second).all()
+    assert canvas.back(first, kept, out=slope) is slope
+    assert np.isfinite(canvas.drawn(two * np.float32(1e6))).all()  # exp overflows: black
 
 
 def test_quick_sizes() -> None:

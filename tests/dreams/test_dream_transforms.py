@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layerscope.dreams.transforms import SCALE, TURN, Warps
+from layerscope.dreams.transforms import SCALE, TURN, Warp, Warps
+
+
+def places(warps: Warps, warp: Warp) -> np.ndarray:
+    """(4, H * W), the four neighbours of where a pixel comes from."""
+    return warp.first + np.array([[0], [1], [warps._wide], [warps._wide + 1]])
 
 
 @pytest.mark.parametrize("size", [(9, 7), (1, 1), (20, 31), (64, 64)])
@@ -30,8 +35,8 @@ def test_places_and_weights_are_those_of_a_turn_and_a_scale() -> None:
     for _ in range(40):
         warp = warps.draw(random)
         np.testing.assert_allclose(warp.weights.sum(axis=0), 1, atol=1e-6)
-        rows = ((warp.places // wide) * warp.weights).sum(axis=0).reshape(24, 30)
-        columns = ((warp.places % wide) * warp.weights).sum(axis=0).reshape(24, 30)
+        rows = ((places(warps, warp) // wide) * warp.weights).sum(axis=0).reshape(24, 30)
+        columns = ((places(warps, warp) % wide) * warp.weights).sum(axis=0).reshape(24, 30)
         right = (columns[:, 1:] - columns[:, :-1]) + 1j * (rows[:, 1:] - rows[:, :-1])
         down = (rows[1:] - rows[:-1]) - 1j * (columns[1:] - columns[:-1])
         step = right.mean()
@@ -51,7 +56,9 @@ def test_a_moved_image_is_what_a_slow_loop_samples() -> None:
     (top, left), wide = warp.corner, warps._wide
     want = np.zeros((8, 11))
     for pixel in range(8 * 11):
-        for place, weight in zip(warp.places[:, pixel], warp.weights[:, pixel], strict=True):
+        for place, weight in zip(
+            places(warps, warp)[:, pixel], warp.weights[:, pixel], strict=True
+        ):
             y, x = int(place) // wide - top, int(place) % wide - left
             if 0 <= y < 8 and 0 <= x < 11:  # gray beyond the edge: 0 as a difference
                 want[pixel // 11, pixel % 11] += weight * image[y, x]
@@ -64,10 +71,13 @@ def test_nothing_reaches_beyond_the_margin() -> None:
         warps = Warps(size, random)
         for _ in range(60):
             warp = warps.draw(random)
-            columns = warp.places % warps._wide
+            columns = places(warps, warp) % warps._wide
             assert min(warp.corner) >= 0 and warp.corner[0] + size[0] <= warps._high
             assert warp.corner[1] + size[1] <= warps._wide
-            assert warp.places.min() >= 0 and warp.places.max() < warps._wide * warps._high
+            assert (
+                places(warps, warp).min() >= 0
+                and places(warps, warp).max() < warps._wide * warps._high
+            )
             assert columns.min() >= 1 and columns.max() < warps._wide - 1  # no row runs over
 
 

@@ -50,7 +50,9 @@ def test_a_sheet_says_what_its_numbers_are() -> None:
     assert note not in ls.Dreams([plain]).statement
     assert ls.Dreams([noted, noted]).statement.endswith(f"; {note}")
     assert ls.Dreams([plain, noted]).statement.endswith(f"; prob:1 {note}")
-    assert ls.Dreams([plain], 96).statement.startswith('1 of 96 units of net "a net"')
+    assert ls.Dreams([plain], 96).statement.startswith('1 of 96 units of net "a net", blob "conv1"')
+    assert ls.Dreams([plain, noted]).statement.startswith('2 of 2 units of net "a net": the image')
+    assert ls.Dreams([made(dead=True)]).statement.endswith("1 unit marked DEAD: nothing moves it")
 
 
 def test_json_is_json() -> None:

@@ -1,4 +1,4 @@
-"""The contact sheet: every tile where it belongs, lines below, nothing cut off."""
+"""The contact sheet: the heading above, every tile where it belongs, lines below, nothing cut off."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from PIL import ImageFont
 
 from layerscope.errors import UsageError
 from layerscope.pictures.contact import WIDE, contact_sheet, shortened
+from layerscope.pictures.image import Picture
 
 MARGIN = 12  # of a page with words
 
@@ -17,10 +18,50 @@ def tiles(count: int, height: int, width: int) -> list[np.ndarray]:
     return [np.full((height, width, 3), (10 + 2 * i, 200 - i, 90), np.uint8) for i in range(count)]
 
 
+def first_row(sheet: Picture, tile: np.ndarray) -> int:
+    """The first row of the page in which the tile's colour is."""
+    return int(np.flatnonzero((sheet.pixels[:, MARGIN] == tile[0, 0]).all(axis=1))[0])
+
+
+def ink(pixels: np.ndarray) -> np.ndarray:
+    """How many rows each line of words has."""
+    rows = np.flatnonzero((pixels < 128).any(axis=(1, 2)))
+    return np.array([len(part) for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)])
+
+
+def test_the_heading_is_small_and_in_one_line_where_that_fits() -> None:
+    words = "17 of 17 units of a net: the image that each wants, and its number for it (128 steps)"
+    for count, side, lines in ((96, 100, 1), (20, 100, 1), (1, 20, 2)):
+        made = tiles(count, side, side)
+        sheet = contact_sheet(made, ["a"] * count, words, side=side)
+        heights = ink(sheet.pixels[: first_row(sheet, made[0])])
+        assert len(heights) == lines and heights.max() <= 16, (count, heights)
+    bare = contact_sheet(made, ["a"], "", side=20)
+    assert first_row(bare, made[0]) == MARGIN
+
+
+def test_long_labels_stay_in_their_cells_and_keep_their_numbers() -> None:
+    font = ImageFont.load_default(11)
+    name, tail = "inception_4c/double3x3_reduce_branch", ":127 = 13.5"
+    assert shortened("conv1", 100, font, tail) == f"conv1{tail}"
+    cut = shortened(name, 100, font, tail)
+    assert cut.startswith("inc") and cut.endswith(f"…{tail}") and font.getlength(cut) <= 100
+    only = shortened(name, 30, font, tail)
+    assert only.startswith(":12") and only.endswith("…") and font.getlength(only) <= 30
+    made = tiles(6, 100, 100)
+    sheet = contact_sheet(made, [name] * 6, "", tails=[tail] * 6)
+    for column in (1, 2):  # nothing between two cells
+        x = MARGIN + column * 108
+        assert (sheet.pixels[:, x - 8 : x] == 255).all()
+    assert (sheet.pixels[MARGIN + 100 : MARGIN + 118, MARGIN + 60 : MARGIN + 100] < 100).any()
+
+
 def test_tiles_stand_in_rows_with_words_below() -> None:
     made = tiles(7, 130, 140)
     sheet = contact_sheet(made, [f"unit {i}" for i in range(7)], "seven of them")
-    pixels = sheet.pixels[MARGIN:, MARGIN:]
+    top = first_row(sheet, made[0])
+    assert (sheet.pixels[MARGIN:top] < 100).any() and 20 < top - MARGIN < 40  # one line, above
+    pixels = sheet.pixels[top:, MARGIN:]
     columns = 4  # the square root of 7 * 1.3, rounded up
     below = None
     for number, tile in enumerate(made):

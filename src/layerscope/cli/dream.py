@@ -92,6 +92,10 @@ def dream(  # noqa: PLR0913 - one argument for each option of the command
     The same command gives the same pixels.  Ctrl-C stops it; with --layer what is finished stays.
     """
     _check(files, units, layer, first, output)
+    if raw and len(units) > 1:
+        raise UsageError(
+            "--raw is for one picture, and several units make a sheet: give one --unit"
+        )
     settings = Settings(steps, seed, negative, learning_rate, not no_transforms, probability)
     net = preprocessing(open_net(*files, **opening), **how)
     net = net.filled() if allow_missing else net
@@ -127,6 +131,7 @@ def _units(
     given: dict[str, Any], *, raw: bool, as_json: bool,
 ) -> int | None:  # fmt: skip
     """One picture of one unit, or a sheet of several."""
+    from layerscope.dreams.folder import check_writable
     from layerscope.dreams.request import dream_with
     from layerscope.pictures.image import DOCUMENTS, FORMATS
 
@@ -136,6 +141,7 @@ def _units(
         raise SystemFaultError(
             f"cannot write {quoted(target)}: there is no folder {quoted(target.parent)}"
         )
+    check_writable(target.parent)
     say = Patient("dreaming")
     try:
         found = dream_with(net, units, settings, progress=say, **given)

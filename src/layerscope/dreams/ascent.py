@@ -6,8 +6,10 @@ is beside it; only the net runs for all of them together.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -29,6 +31,8 @@ _DEVIATION = 0.01  # of the noise that an ascent starts from
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8  # Adam's (D. Kingma and J. Ba, ICLR 2015)
 _EARLY = 1 / 8  # of the steps climb in front of the rectifier
 _GRAY = np.float32(0.5)
+_LEAST = 1.2e-38  # what float32 can divide by
+_PART = 16_384  # numbers at a time, so that what a step of Adam reads again is still in the cache
 
 
 class Climber:
@@ -45,6 +49,7 @@ class Climber:
         self._spectrum = start[None]
         self._mean = np.zeros_like(self._spectrum)
         self._power = np.zeros_like(self._spectrum)
+        self._slope = np.empty_like(self._spectrum)
         self._steps = 0
         self.image = canvas.drawn(self._spectrum)
 
@@ -54,25 +59,39 @@ class Climber:
         The gradient counts by its direction alone: its size is that of the unit's numbers, which
         differ by orders of magnitude between units.
         """
-        slope = self._canvas.back(self.image, gradient)
-        size = np.sqrt(np.vdot(slope, slope) / slope.size)
-        if size > 0:
-            slope /= size
+        slope = self._canvas.back(self.image, gradient, out=self._slope)
         self._steps += 1
-        self._mean *= _FIRST
-        self._mean += (1 - _FIRST) * slope
+        arrays = (slope, self._mean, self._power, self._spectrum)
+        flat = [array.reshape(-1) for array in arrays]
+        parts = [slice(at, at + _PART) for at in range(0, slope.size, _PART)]
+        size = np.sqrt(sum(_energy(flat[0][part]) for part in parts) / slope.size)
+        for part in parts:
+            self._adam([array[part] for array in flat], float(size))
+        self._canvas.drawn(self._spectrum, out=self.image)
+
+    def _adam(self, arrays: Sequence[NDArray[Any]], size: float) -> None:
+        """Change parts of slope, mean, power and spectrum in place; the slope is used up."""
+        slope, mean, power, spectrum = arrays
+        if size > _LEAST:
+            slope /= size
+        mean *= _FIRST
+        mean += (1 - _FIRST) * slope
         np.square(slope, out=slope)
         slope *= 1 - _SECOND
-        self._power *= _SECOND
-        self._power += slope
-        step = self._rate / (1 - _FIRST**self._steps)
-        np.sqrt(self._power, out=slope)
-        slope *= 1 / np.sqrt(1 - _SECOND**self._steps)
+        power *= _SECOND
+        power += slope
+        np.sqrt(power, out=slope)
+        slope *= 1 / (1 - _SECOND**self._steps) ** 0.5
         slope += _TINY
-        np.divide(self._mean, slope, out=slope)
-        slope *= step
-        self._spectrum += slope
-        self.image = self._canvas.drawn(self._spectrum)
+        np.divide(mean, slope, out=slope)
+        slope *= self._rate / (1 - _FIRST**self._steps)
+        spectrum += slope
+
+
+def _energy(numbers: NDArray[Any]) -> float:
+    """The sum of squares, in float64: squares of small gradients are 0 in float32."""
+    wide = numbers.astype(np.float64)
+    return float(np.add.reduce(np.square(wide, out=wide)))
 
 
 def ascents(
@@ -137,6 +156,13 @@ class Ascent:
             for target in objective.targets
         ]
         self._history: list[NDArray[Any]] = []
+        # NumPy lets other threads run while it computes, so images are worked on side by side.
+        workers = min(len(self._climbers), os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+
+    def _side_by_side(self, work: Callable[..., Any], *over: Iterable[Any]) -> list[Any]:
+        """What `work` gives for each image, in their order."""
+        return list(self._pool.map(work, *over) if self._pool else map(work, *over))
 
     @property
     def images(self) -> NDArray[Any]:
@@ -150,13 +176,16 @@ class Ascent:
         if self._warps is None:
             values, _, slopes = self.objective.value_and_gradient(self.images)
         else:
-            warp = self._warps.draw(self._moves)
-            moved = [self._warps.apply(warp, c.image - _GRAY) for c in self._climbers]
-            seen = np.concatenate(moved) + _GRAY
+            warps, warp = self._warps, self._warps.draw(self._moves)
+            moved = self._side_by_side(
+                lambda climber: warps.apply(warp, climber.image - _GRAY), self._climbers
+            )
+            seen = np.concatenate(moved)
+            seen += _GRAY
             values, _, gradients = self.objective.value_and_gradient(seen)
-            slopes = self._warps.back(warp, gradients)
-        for climber, slope in zip(self._climbers, slopes, strict=True):
-            climber.climb(slope[None])
+            back = self._side_by_side(lambda each: warps.back(warp, each[None]), gradients)
+            slopes = np.concatenate(back)
+        self._side_by_side(lambda climber, each: climber.climb(each[None]), self._climbers, slopes)
         self._history.append(values)
 
     def dreams(self, say: _Say) -> list[Dream]:

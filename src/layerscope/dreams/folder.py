@@ -7,6 +7,7 @@ that says the same is not made again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,8 +28,9 @@ from layerscope.pictures import png
 from layerscope.text import one_line, printable, quoted
 
 KEY = "layerscope dream"
-RECIPE = 1  # of the pictures: another number when the same settings no longer give the same pixels
+RECIPE = 2  # of the pictures: another number when the same settings no longer give the same pixels
 MAX_FILE = 256_000_000
+_OLD_SHEET = "the image that each wants"  # sheets said no more before recipe 2
 
 
 class Folder:
@@ -59,6 +61,7 @@ class Folder:
         self.settings, self.total, self._labels = settings, total, labels
         self._mark = {"recipe": RECIPE, "net": fingerprint(net, targets[0]), **asdict(settings)}
         _make(path)
+        self._check_sheet()
         self.finished: dict[Target, Dream] = {}
         for target in self.targets:
             dream = self._read(target)
@@ -89,8 +92,21 @@ class Folder:
             for t in self.targets
         ]
         dreams = Dreams(named, self.total)
-        dreams.save(self.sheet)
+        sheet = dreams.sheet()
+        facts = json.dumps({"made from": self._mark})
+        write_file(
+            self.sheet,
+            png.encode(sheet.pixels, compress=6, caption=sheet.caption, texts={KEY: facts}),
+        )
         return dreams
+
+    def _check_sheet(self) -> None:
+        """Raise UsageError if the sheet would be written over a file of somebody else."""
+        content = _content(self.sheet)
+        if content is not None:
+            words = png.texts(content)
+            if KEY not in words and _OLD_SHEET not in words.get("Description", ""):
+                raise _foreign(self.sheet)
 
     def _encoded(self, dream: Dream) -> bytes:
         """The PNG with what it was made from."""
@@ -102,18 +118,12 @@ class Folder:
     def _read(self, target: Target) -> Dream | None:
         """The dream of a file, where that was made from the same."""
         path = self.file(target)
-        try:
-            if not path.exists():
-                return None
-            content = read_bytes(path, "picture", MAX_FILE)
-        except OSError as error:
-            raise SystemFaultError(f"cannot read {quoted(path)}: {error.strerror}") from None
+        content = _content(path)
+        if content is None:
+            return None
         words = png.texts(content).get(KEY)
         if words is None:
-            raise UsageError(
-                one_line(f"{quoted(path)} is not a picture of a dream and would be written over;"
-                         " name another folder")
-            )  # fmt: skip
+            raise _foreign(path)
         try:
             facts = json.loads(words)
             if facts["made from"] != {**self._mark, "unit": str(target)}:
@@ -122,6 +132,21 @@ class Folder:
             return _dream(facts["result"], str(target), self.net.name, picture, self.settings)
         except (LayerscopeError, ValueError, LookupError, TypeError, RecursionError):
             return None  # damaged: made again
+
+
+def _content(path: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
+    try:
+        return read_bytes(path, "picture", MAX_FILE) if path.exists() else None
+    except OSError as error:
+        raise SystemFaultError(f"cannot read {quoted(path)}: {error.strerror}") from None
+
+
+def _foreign(path: Path) -> UsageError:
+    return UsageError(
+        one_line(f"{quoted(path)} is not a picture of a dream and would be written over;"
+                 " name another folder")
+    )  # fmt: skip
 
 
 def _result(dream: Dream) -> dict[str, Any]:
@@ -152,3 +177,15 @@ def _make(path: Path) -> None:
         ) from None
     except ValueError as error:  # a NUL, a lone surrogate
         raise UsageError(f"{quoted(path)}: not a usable folder name ({error})") from None
+    check_writable(path)
+
+
+def check_writable(folder: Path) -> None:
+    """Tell before a long job that its pictures cannot be written.
+
+    Raises:
+        SystemFaultError: the folder may not be written to.
+    """
+    if not os.access(folder, os.W_OK):
+        raise SystemFaultError(one_line(f"cannot write into the folder {quoted(folder)}:"
+                                        " permission denied; name another"))  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from layerscope.dreams.scratch import Scratch
+
 Floats: TypeAlias = NDArray[Any]  # float32 as it runs; float64 goes through too
 DECAY = 1.0
 """Amplitudes of natural images fall with the frequency to this power."""
@@ -59,57 +61,91 @@ class Canvas:
         if self._full[1] % 2 == 0:
             counts[0, -1] = 1
         weights /= np.sqrt((weights**2 * 2 * counts).sum() / np.prod(self._full))
-        self._weights = weights.astype(np.float32)
-        self._back_weights = (weights * counts).astype(np.float32)
-        self._counts = counts
+        # Once for the real and once for the imaginary part: one product of two flat arrays.
+        self._weights = np.stack([weights] * 2, axis=-1).astype(np.float32)
+        self._back_weights = np.stack([weights * counts] * 2, axis=-1).astype(np.float32)
+        self._scratch = Scratch()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the spectrum of one image."""
-        return (self.channels, *self._weights.shape, 2)
+        return (self.channels, *self._weights.shape)
 
     def start(self, generator: np.random.Generator, deviation: float) -> Floats:
         """A spectrum of one image that is noise around gray, as natural images are rough."""
         return (deviation * generator.standard_normal(self.shape)).astype(np.float32)
 
-    def drawn(self, spectra: Floats) -> Floats:
-        """The images of spectra, levels 0 to 1: a sigmoid of `planes`."""
-        found = np.exp(-self.planes(spectra))
+    def drawn(self, spectra: Floats, out: Floats | None = None) -> Floats:
+        """The images of spectra, levels 0 to 1: a sigmoid of `planes`; in `out` where given."""
+        found = self.planes(spectra, out)
+        np.negative(found, out=found)
+        with np.errstate(over="ignore"):  # 1 / inf is the black that it stands for
+            np.exp(found, out=found)
         found += 1
         return np.reciprocal(found, out=found)
 
-    def back(self, images: Floats, gradients: Floats) -> Floats:
+    def back(self, images: Floats, gradients: Floats, out: Floats | None = None) -> Floats:
         """The gradients by spectra, from those by images that are the drawn ones."""
-        return self.back_planes(gradients * images * (1 - images))
+        kind = np.result_type(images, gradients)
+        slopes = self._scratch.array("slopes", images.shape, kind)
+        np.subtract(1, images, out=slopes)
+        slopes *= images
+        slopes *= gradients
+        return self.back_planes(slopes, out)
 
-    def planes(self, spectra: Floats) -> Floats:
+    def planes(self, spectra: Floats, out: Floats | None = None) -> Floats:
         """The linear part: the spectrum weighted, transformed, cut out, and put into colours."""
-        kind = spectra.dtype
-        waves = spectra.view(np.result_type(kind, np.complex64))[..., 0] * self._weights
-        planes = np.fft.irfft2(waves, self._full, norm="ortho").astype(kind, copy=False)
-        planes = planes[..., : self.size[0], : self.size[1]]
-        return planes if self.channels == 1 else colored(COLORS, planes)
+        kind, (height, width) = spectra.dtype, self.size
+        weighted = self._scratch.array("weighted", spectra.shape, kind)
+        np.multiply(spectra, self._weights, out=weighted)
+        waves = _complex(weighted)
+        columns = self._scratch.array("columns", waves.shape, waves.dtype)
+        np.fft.ifft(waves, axis=-2, norm="ortho", out=columns)
+        full = self._scratch.array("full", (*waves.shape[:2], height, self._full[1]), kind)
+        np.fft.irfft(columns[..., :height, :], self._full[1], norm="ortho", out=full)
+        found = np.empty((*full.shape[:-1], width), kind) if out is None else out
+        if self.channels == 1:
+            found[:] = full[..., :width]
+            return found
+        part = self._scratch.array("part", found[:, 0].shape, kind)
+        return colored(COLORS, full[..., :width], found, part)
 
-    def back_planes(self, gradients: Floats) -> Floats:
+    def back_planes(self, gradients: Floats, out: Floats | None = None) -> Floats:
         """What `planes` does, transposed."""
-        kind = gradients.dtype
+        kind, height = gradients.dtype, self.size[0]
         if self.channels == 3:
-            gradients = colored(COLORS.T, gradients)
-        whole = np.zeros((*gradients.shape[:2], *self._full), kind)
-        whole[..., : self.size[0], : self.size[1]] = gradients
-        waves = np.fft.rfft2(whole, norm="ortho") * self._back_weights
-        found = np.empty((*waves.shape, 2), kind)
-        found[..., 0], found[..., 1] = waves.real, waves.imag
+            mixed = self._scratch.array("mixed", gradients.shape, kind)
+            part = self._scratch.array("part", gradients[:, 0].shape, kind)
+            gradients = colored(COLORS.T, gradients, mixed, part)
+        weighted = self._scratch.array("weighted", (len(gradients), *self.shape), kind)
+        rows = _complex(weighted)
+        np.fft.rfft(gradients, self._full[1], norm="ortho", out=rows[..., :height, :])
+        rows[..., height:, :] = 0
+        found = np.empty(weighted.shape, kind) if out is None else out
+        np.fft.fft(rows, axis=-2, norm="ortho", out=_complex(found))
+        found *= self._back_weights
         return found
 
 
-def colored(matrix: Floats, planes: Floats) -> Floats:
-    """A 3x3 matrix on the channels of (N, 3, H, W); einsum would call BLAS on tiny rows."""
-    found = np.empty(planes.shape, planes.dtype)
+def _complex(pairs: Floats) -> Floats:
+    """Real and imaginary parts, which the last axis has, as complex numbers in the same memory."""
+    return pairs.view(np.result_type(pairs.dtype, np.complex64))[..., 0]
+
+
+def colored(matrix: Floats, planes: Floats, found: Floats, part: Floats) -> Floats:
+    """A 3x3 matrix on the channels of (N, 3, H, W); einsum would call BLAS on tiny rows.
+
+    Args:
+        matrix: (3, 3).
+        planes: (N, 3, H, W).
+        found: the same shape, the result.
+        part: (N, H, W), overwritten.
+    """
     for row, weights in enumerate(matrix):
         np.multiply(planes[:, 0], weights[0], out=found[:, row])
         for column in (1, 2):
-            found[:, row] += weights[column] * planes[:, column]
+            np.multiply(planes[:, column], weights[column], out=part)
+            found[:, row] += part
     return found
 
 

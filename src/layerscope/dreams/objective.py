@@ -68,7 +68,16 @@ def sized(net: Net, side: int | None) -> Net:
     dims = net.graph.shapes[name]
     last = net.preprocessing.layout == "NHWC"
     new = (dims[0], side, side, dims[3]) if last else (*dims[:2], side, side)
-    return net if new == dims else net.reshaped(**{name: new})
+    if new == dims:
+        return net
+    fitting = net.reshaped(**{name: new})
+    for key, blob in fitting.blobs.items():
+        if min(blob.shape, default=1) < 1:  # ONNX's inference counts on, below nothing
+            raise ReadError(
+                f"size {side} is too small: layer {quoted(blob.layer)} has"
+                f" {times(blob.shape)} left for blob {quoted(key)}"
+            )
+    return fitting
 
 
 def batch_of(net: Net) -> int:

@@ -147,10 +147,13 @@ class Dreams(Sequence[Dream]):
     def statement(self) -> str:
         """What the sheet shows."""
         first = self._dreams[0]
+        blobs = {dream.unit.rpartition(":")[0] for dream in self}
+        blob = f", blob {quoted(blobs.pop())}" if len(blobs) == 1 else ""
         wants = "least" if first.settings.negative else "most"
         words = (
-            f"{len(self)} of {plural(self.total, 'unit')} of net {quoted(first.net)}: the image"
-            f" that each wants {wants}, and its number for it ({steps_words(first.settings)})"
+            f"{len(self)} of {plural(self.total, 'unit')} of net {quoted(first.net)}{blob}:"
+            f" the image that each wants {wants}, and its number for it"
+            f" ({steps_words(first.settings)})"
         )
         for note in dict.fromkeys(dream.note for dream in self if dream.note):
             units = [printable(dream.unit, 40) for dream in self if dream.note == note]
@@ -158,7 +161,8 @@ class Dreams(Sequence[Dream]):
             more = f"and {len(units) - 4} more " if named and len(units) > 4 else ""
             words += f"; {named}{more}{note}"
         if self.dead:
-            words += f"; {plural(len(self.dead), 'unit')} marked DEAD: nothing moves them"
+            them = "it" if len(self.dead) == 1 else "them"
+            words += f"; {plural(len(self.dead), 'unit')} marked DEAD: nothing moves {them}"
         return words
 
     def sheet(self, side: int | None = None) -> Picture:
@@ -168,11 +172,14 @@ class Dreams(Sequence[Dream]):
             side: pixels of the longer side of each; by default so many that the page is about 1600
                 pixels wide, and no more than they have.
         """
-        labels = [
-            f"{printable(d.label or d.unit, 40)}{' DEAD' if d.dead else f' = {number(d.value, 3)}'}"
-            for d in self
-        ]
-        return contact_sheet([d.picture for d in self], labels, self.statement, side=side)
+        labels, tails = [], []
+        for each in self:
+            blob, _, places = each.unit.rpartition(":")
+            labels.append(printable(each.label or blob, 200))
+            unit = "" if each.label else f":{printable(places)}"
+            tails.append(f"{unit} DEAD" if each.dead else f"{unit} = {number(each.value, 3)}")
+        pictures = [each.picture for each in self]
+        return contact_sheet(pictures, labels, self.statement, tails=tails, side=side)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the sheet; raises as `Dream.save` does."""
