@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from layerscope.blobs import Blobs
     from layerscope.inputs import Preprocessing
 
+Keys = ParamSpec("Keys")
+Made = TypeVar("Made")
 OPSET = 18
 IR_VERSION = 8
 
@@ -174,6 +177,8 @@ def values_read(node: onnx.NodeProto) -> list[str]:
     """
     found = [name for name in node.input if name]
     for attribute in node.attribute:
+        if not attribute.HasField("g") and not attribute.graphs:
+            continue
         for graph in (attribute.g, *attribute.graphs):
             if not graph.node and not graph.output:
                 continue
@@ -183,6 +188,26 @@ def values_read(node: onnx.NodeProto) -> list[str]:
                 own.update(inner.output)
             found += [each.name for each in graph.output if each.name not in own]
     return list(dict.fromkeys(found)) if len(found) != len(node.input) else found
+
+
+def once(
+    function: Callable[Concatenate[Net, Keys], Made],
+) -> Callable[Concatenate[Net, Keys], Made]:
+    """Keep what a function says of a net while the net lives; what else it takes is the key.
+
+    What it gives may not hold the net, and nobody may change it.
+    """
+    kept: WeakKeyDictionary[Net, dict[Any, Made]] = WeakKeyDictionary()
+
+    @wraps(function)
+    def known(net: Net, /, *keys: Keys.args, **more: Keys.kwargs) -> Made:
+        found = kept.setdefault(net, {})
+        key = (keys, tuple(more.items()))
+        if key not in found:
+            found[key] = function(net, *keys, **more)
+        return found[key]
+
+    return known
 
 
 class Named(Mapping[str, Any]):

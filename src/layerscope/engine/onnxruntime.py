@@ -23,7 +23,7 @@ from layerscope.blobs import Blobs
 from layerscope.engine.model import beside, is_held, lent, model, put_in_order
 from layerscope.errors import LimitError, UnknownNameError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare_all
-from layerscope.net import Named, Net
+from layerscope.net import Named, Net, once
 from layerscope.stopping import call_until
 from layerscope.text import plural, printable, quoted, size
 
@@ -35,7 +35,6 @@ _FAILED = re.compile(r"Name:'([^']*)' Status Message: (?:.*\] |\S*/\S* )?(.*)")
 
 _sessions: WeakKeyDictionary[Net, OrderedDict[tuple[str, ...], Session]] = WeakKeyDictionary()
 _made: WeakKeyDictionary[Net, OrderedDict[str, Net]] = WeakKeyDictionary()
-_sizes: WeakKeyDictionary[Net, dict[str, int]] = WeakKeyDictionary()
 
 
 class Session:
@@ -44,8 +43,8 @@ class Session:
     Args:
         net: the net.
         values: what can be asked for.
-        spins: whether threads that wait for work keep their processor busy: quicker where nothing
-            else wants it.
+        spins: whether threads that wait for work in a run keep their processor busy: quicker where
+            nothing else wants it.
         planned: whether the second run lays out its memory as one block, beside what the first one
             left; a gradient is as quick without, and takes a third less.
         keeps: whether memory that a run needed is kept for the next ones: where these want other
@@ -64,6 +63,8 @@ class Session:
         options = ort.SessionOptions()
         options.enable_mem_pattern = planned
         options.enable_cpu_mem_arena = keeps
+        # Between two runs the processors belong to others, such as the session of a way back.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if not spins:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong comes as an exception, never as print
@@ -368,11 +369,10 @@ def _check_memory(net: Net, fed: Mapping[str, Fed], wanted: Sequence[str]) -> No
         )
 
 
+@once
 def _bytes(net: Net) -> dict[str, int]:
-    """Bytes of each value, at the batch size of the file; counted once for a net."""
-    if net not in _sizes:
-        _sizes[net] = {value: net.graph.bytes(value) for value in net.graph.shapes}
-    return _sizes[net]
+    """Bytes of each value, at the batch size of the file."""
+    return {value: net.graph.bytes(value) for value in net.graph.shapes}
 
 
 def _available_memory() -> int:

@@ -15,7 +15,7 @@ from onnx import helper
 from layerscope.engine.gradient.registry import QUANTIZED, STOPS, Node, rules
 from layerscope.engine.gradient.tape import Tape, sized_by_run
 from layerscope.errors import UnsupportedError
-from layerscope.net import Graph, Net, values_read
+from layerscope.net import Graph, Net, once, values_read
 from layerscope.text import quoted
 
 MARKERS = {
@@ -272,12 +272,14 @@ def _kept(graph: Graph, values: Iterable[str], given: frozenset[str]) -> Graph:
     return replace(graph, nodes=tuple(reversed(nodes)), tensors=tensors, inputs=inputs)
 
 
+@once
 def upstream(net: Net, target: str) -> set[str]:
     """The values that a value is computed by, and itself; inputs and params are left out."""
     nodes = (net.graph.nodes[i] for i in _before(net.graph, [target]))
     return {name for node in nodes for name in node.output if name}
 
 
+@once
 def between(net: Net, target: str, wanted: str) -> list[onnx.NodeProto]:
     """The nodes through which a value is computed from another, in order."""
     touched, found = {wanted}, []
@@ -289,6 +291,16 @@ def between(net: Net, target: str, wanted: str) -> list[onnx.NodeProto]:
     return found
 
 
+@once
+def values_between(net: Net, target: str, wanted: str) -> frozenset[str]:
+    """The values through which a value is computed from another, and itself."""
+    nodes = between(net, target, wanted)
+    # A node of several outputs (Split, MaxPool with places) gives some that lead elsewhere.
+    read = {v for node in nodes for v in values_read(node)} | {target}
+    return frozenset(v for node in nodes for v in node.output if v in read)
+
+
+@once
 def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
     """Whether a value is computed from another, and the layer at which its gradient stops."""
     graph = net.graph

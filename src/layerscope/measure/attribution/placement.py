@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.measure.receptive import receptive_box
-from layerscope.net import Net
+from layerscope.net import Net, once
 from layerscope.text import number, printable
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,8 @@ class Placement:
         return found
 
 
-def placement(net: Net, blob: str, name: str, places: Sequence[int]) -> Placement | None:
+@once
+def placement(net: Net, blob: str, name: str, places: tuple[int, ...]) -> Placement | None:
     """Where a blob's map lies on an input.
 
     By the middles of receptive fields where they lie evenly (Araujo, Norris and Sim, Distill 2019),

@@ -87,9 +87,7 @@ class Method:
     @property
     def defaults(self) -> dict[str, Any]:
         """The settings that it takes, with their defaults."""
-        parameters = inspect.signature(self.apply).parameters.values()
-        taken = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
-        return {each.name: each.default for each in taken}
+        return dict(_defaults(self.apply))
 
     @property
     def many(self) -> bool:
@@ -112,6 +110,13 @@ class Method:
                 )
             _check(name, value)
         return {**known, **given}
+
+
+@cache
+def _defaults(apply: Apply) -> Mapping[str, Any]:
+    """The arguments by name alone, with their defaults."""
+    parameters = inspect.signature(apply).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 _LIMITS: dict[str, tuple[float, float]] = {

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
-from layerscope.engine.gradient.backward import between, dependent, upstream
+from layerscope.engine.gradient.backward import dependent, upstream, values_between
 from layerscope.engine.gradient.rules.rectifier import rectifiers
 from layerscope.engine.gradient.run import (
     Program,
@@ -31,7 +31,7 @@ from layerscope.errors import LayerscopeError, UnsupportedError, UsageError
 from layerscope.inputs import Fed, Preprocessing
 from layerscope.measure.attribution.trials import Trials
 from layerscope.measure.top import probability_blob, score_blob
-from layerscope.net import Net, values_read
+from layerscope.net import Net
 from layerscope.text import printable, quoted
 from layerscope.units import parse_unit
 
@@ -269,12 +269,9 @@ class Subject:
         """How many rectifiers lie between the unit and the input."""
         return rectifiers(self.net, self.target, self.net.blobs[self.name].value)
 
-    def values_between(self) -> set[str]:
+    def values_between(self) -> frozenset[str]:
         """The values through which the unit depends on the input."""
-        nodes = between(self.net, self.target, self.net.blobs[self.name].value)
-        # A node of several outputs (Split, MaxPool with places) gives some that lead elsewhere.
-        read = {v for node in nodes for v in values_read(node)} | {self.target}
-        return {v for node in nodes for v in node.output if v in read}
+        return values_between(self.net, self.target, self.net.blobs[self.name].value)
 
     def check_fed(self) -> None:
         """Refuse a blob where a method has to change what is fed.
