@@ -218,7 +218,7 @@ def _fed(
     if not allow_missing and net.missing:
         raise UsageError(missing(net))
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
+    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, input_types(net))
     shapes = {name: each.array.shape for name, each in fed.items()}
     return fed, fitting_net(net, shapes, exact=exact)
 
@@ -232,7 +232,7 @@ def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
     return _wanted(net, blobs, net)
 
 
-def _dtypes(net: Net) -> dict[str, np.dtype[Any]]:
+def input_types(net: Net) -> dict[str, np.dtype[Any]]:
     """What each input takes."""
     return {
         name: np.dtype(helper.tensor_dtype_to_np_dtype(net.graph.types[name]))

@@ -40,7 +40,8 @@ class Viewer:
         self, session: Session, *, host: str = HOST, port: int | None = None, browser: bool = True
     ) -> None:
         self._socket = listen(host, port)
-        self.host, self.port = host, int(self._socket.getsockname()[1])
+        self._address, self.port = self._socket.getsockname()[:2]
+        self.host = host
         self._token = secrets.token_urlsafe(24)
         self._browser = browser
         self._worker, self._mover = Worker(), session.mover
@@ -59,7 +60,7 @@ class Viewer:
     @property
     def url(self) -> str:
         """The link of the page; its token is behind the #, which no browser sends."""
-        shown = "127.0.0.1" if is_loopback(self.host) else self.host
+        shown = self._address if is_loopback(self.host) else self.host
         if shown in ("0.0.0.0", "::"):
             shown = next(h for h in reversed(own_hosts(shown, self.port))).rpartition(":")[0]
         elif ":" in shown:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from layerscope.blobs import Blobs
 from layerscope.engine.onnxruntime import Session as Runtime
-from layerscope.engine.onnxruntime import fitting_net, missing
+from layerscope.engine.onnxruntime import fitting_net, input_types, missing
 from layerscope.errors import UnsupportedError, UsageError
 from layerscope.inputs import Fed, prepare
 from layerscope.measure.distribution import Distribution
@@ -60,7 +60,7 @@ class Session:
         for name in self._others:
             Named(dict.fromkeys(net.inputs), "input", f"net {quoted(net.name)}")[name]
         self.probability = probability_blob(self.net)
-        self._dims = dims
+        self._dims, self._types = dims, input_types(self.net)
         if gallery.offered and self.image_size is None:
             noise = Exhibit("noise", "noise", self.noise(), "noise of a fixed seed")
             self.gallery = Gallery([noise])
@@ -94,9 +94,11 @@ class Session:
             LayerscopeError: it is no image, or does not fit.
         """
         main = self.main_input
-        found = prepare(source, self._dims[main], self.net.preprocessing, main)
+        found = self._prepared(main, source)
         others = [name for name in self.required if name != main]
         words = statement or found.statement
+        if len(found.array) > 1:
+            words += f"; the first of {len(found.array)} is shown"
         zeros = [name for name in others if name not in self._others]
         if zeros:
             words += f"; {plural(len(zeros), 'other input')} fed with zeros"
@@ -107,8 +109,15 @@ class Session:
     def _other(self, name: str) -> Fed:
         """What an input is fed with that no image is for."""
         if name not in self._others:
-            return Fed(np.zeros(self._dims[name], np.float32), (), "zeros")
-        return prepare(self._others[name], self._dims[name], self.net.preprocessing, name)
+            return Fed(np.zeros(self._dims[name], self._type(name)), (), "zeros")
+        found = self._prepared(name, self._others[name])
+        return Fed(found.array[:1], found.pictures[:1], found.statement)
+
+    def _type(self, name: str) -> np.dtype[Any]:
+        return self._types.get(name, np.dtype(np.float32))
+
+    def _prepared(self, name: str, source: Any) -> Fed:
+        return prepare(source, self._dims[name], self.net.preprocessing, name, self._type(name))
 
     def accept(self, source: Any) -> Exhibit:
         """Keep an upload in the size of the net, which is small, with how it was made.
@@ -120,10 +129,16 @@ class Session:
         kept = fed.picture if fed.picture is not None else fed.array
         return self.gallery.add(kept, fed.statement)
 
-    def noise(self) -> NDArray[np.float32]:
-        """What is fed where there is no image: normal noise of a fixed seed."""
-        numbers = np.random.default_rng(0).normal(size=self._dims[self.main_input])
-        return numbers.astype(np.float32)
+    def noise(self) -> NDArray[Any]:
+        """What is fed where there is no image: normal noise of a fixed seed.
+
+        Whole numbers are 0 or 1: as indices they are in every table.
+        """
+        random, dims = np.random.default_rng(0), self._dims[self.main_input]
+        kind = self._type(self.main_input)
+        if kind.kind == "f":
+            return random.normal(size=dims).astype(kind)
+        return random.integers(0, 2, size=dims).astype(kind)
 
     def run(self, fed: Mapping[str, Fed], names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """The blobs of those names; one runtime session serves every choice of them.

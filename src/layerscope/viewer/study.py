@@ -28,7 +28,7 @@ from layerscope.show.sources import Sources
 from layerscope.text import printable, quoted, shape
 from layerscope.viewer.facts import diagram_json
 from layerscope.viewer.scope import Scope
-from layerscope.viewer.wire import base64_of, spread_json
+from layerscope.viewer.wire import base64_of, is_maps, spread_json
 
 MOST_REGION = 4096
 MOST_STEPS = 12
@@ -42,10 +42,7 @@ def values(scope: Scope, asked: Mapping[str, Any]) -> dict[str, Any]:
     name = _blob(scope.session.net, asked)
     array = scope.array(name)
     one = array[0] if array.ndim > 1 else np.atleast_1d(array)
-    if one.ndim <= 2 and one.size == one.shape[0]:
-        planes = one.reshape(1, 1, -1)
-    else:
-        planes = one.reshape(-1, *((1, *one.shape)[-2:] if one.ndim < 3 else one.shape[-2:]))
+    planes = one.reshape(-1, *one.shape[-2:]) if is_maps(one.shape) else one.reshape(1, 1, -1)
     tile, y, x, height, width = (_number(asked, key) for key in ("tile", "y", "x", "h", "w"))
     if not (tile < len(planes) and y < planes.shape[1] and x < planes.shape[2]):
         raise UsageError(f"blob {quoted(name)} {shape(array.shape)} has no such region")
@@ -285,13 +282,12 @@ def unit_asked(net: Net, asked: Mapping[str, Any]) -> Unit:
     dims = net.blobs[name].shape
     if not isinstance(index, list) or not all(type(i) is int and i >= 0 for i in index):
         raise UsageError("a unit is a blob and a list of numbers")
-    place = (0, *index) if len(dims) > 1 else tuple(index)
-    if len(dims) > 1:
-        place += (0,) * (len(dims) - len(place))
-    inside = len(place) == len(dims) and all(
-        i < d for i, d in zip(place[1:], dims[1:], strict=True)
-    )
-    if not inside:
+    batch = (0,) if len(dims) > 1 else ()
+    place = (*batch, *index, *(0,) * (len(dims) - len(batch) - len(index)))
+    if not dims and place == (0,):
+        place = ()  # a blob of one number has no axes
+    within = zip(place[len(batch) :], dims[len(batch) :], strict=False)
+    if len(place) != len(dims) or not all(i < d for i, d in within):
         raise UsageError(f"blob {quoted(name)} {shape(dims)} has no unit {shape(index)}")
     return Unit(name, place, 0)
 

@@ -116,7 +116,7 @@ def whole(message: Message, array: NDArray[Any], first: int) -> tuple[dict[str, 
         shown = values[first : first + MOST_VALUES].astype("<f4")
         return {
             "values": message.add(shown), "count": len(shown), "first": first,
-            "most": MOST_VALUES, "total": values.size,
+            "most": MOST_VALUES, "total": values.size, "rows": _rows(array),
         }, distribution(values)  # fmt: skip
     tiles = planes(one)
     spread = distribution(tiles)
@@ -130,6 +130,7 @@ def whole(message: Message, array: NDArray[Any], first: int) -> tuple[dict[str, 
         **found, "count": len(rows), "planes": 1, "height": tiles.shape[-2],
         "width": tiles.shape[-1], "first": first, "most": most, "total": total, "order": "RGB",
         "lowest": spread.low, "highest": spread.high, "missing": spread.not_finite > 0,
+        "rows": _rows(array),
     }, spread  # fmt: skip
 
 
@@ -145,6 +146,11 @@ def spread_json(spread: Distribution) -> dict[str, Any]:
 def _first(array: NDArray[Any]) -> NDArray[Any]:
     one: NDArray[Any] = array[0] if array.ndim > 1 else np.atleast_1d(array)
     return one
+
+
+def _rows(array: NDArray[Any]) -> int:
+    """How many there are along the first axis, of which the first one is shown."""
+    return len(array) if array.ndim > 1 else 1
 
 
 def _coded(
