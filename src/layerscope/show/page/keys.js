@@ -25,19 +25,22 @@ export const REPORT_KEYS = [
   [["Escape"], "close, and set everything back", (a) => a.reset()],
 ];
 
+const HELP = ["h", "?", "Escape"]; // what closes it
+
 /**
  * @template A
  * @param {Key<A>[]} keys
  * @param {A} actions
  * @param {(event: KeyboardEvent) => boolean} moves whether arrow keys and Enter are ours just now
+ * @param {HTMLDialogElement} help while it is open nothing behind it changes
  */
-export function listenToKeys(keys, actions, moves) {
+export function listenToKeys(keys, actions, moves, help) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target.tagName : "";
     if (target === "SELECT" || target === "INPUT" || target === "TEXTAREA") return;
     const found = keys.find(([names]) => names.includes(event.key));
-    if (!found) return;
+    if (!found || (help.open && !HELP.includes(event.key))) return;
     const steers = event.key.startsWith("Arrow") || event.key === "Enter";
     if (steers && !moves(event)) return;
     event.preventDefault();

@@ -184,7 +184,7 @@ function steer(views, settings, zoom, help, layers) {
       settings.set(AT_FIRST);
       for (const view of views.values()) if (view instanceof Grid) view.markPlace(-1);
     },
-  }, () => zoom.isOpen || document.activeElement?.tagName === "CANVAS" || document.activeElement?.tagName === "SECTION");
+  }, () => zoom.isOpen || document.activeElement?.tagName === "CANVAS" || document.activeElement?.tagName === "SECTION", help);
 }
 
 start();

@@ -16,6 +16,9 @@ export class Camera {
     this.send = send;
     /** @type {MediaStream | null} */
     this.stream = null;
+    /** @type {object | null} */
+    this.wanted = null; // it is on, or the browser is asked for it: this once
+    this.onend = () => {}; // it was taken away
     this.frozen = false;
     this.sent = this.seen = this.skipped = this.dropped = this.shown = 0;
     /** @type {number[]} */
@@ -31,29 +34,43 @@ export class Camera {
     return this.stream !== null;
   }
 
-  /** @returns {Promise<string>} what went wrong; "" when the camera is on */
+  /** @returns {Promise<string>} what went wrong; "" when the camera is on, or nobody wants it any more */
   async start() {
+    const mine = {};
+    this.wanted = mine;
+    const fault = await this.ask(mine);
+    if (this.wanted !== mine) return "";
+    if (fault) this.stop();
+    return fault;
+  }
+
+  /** @param {object} mine @returns {Promise<string>} */
+  async ask(mine) {
     if (!navigator.mediaDevices) return "The browser gives a camera only to pages of this machine, or over https.";
     if (isRefused()) return "No camera: the notebook around this page does not permit it.";
     const side = Math.max(this.canvas.width, this.canvas.height);
     const height = TALL.find((tall) => tall >= side) ?? TALL[TALL.length - 1]; // more would only be made smaller
     const video = { width: { ideal: (height * 4) / 3 }, height: { ideal: height }, frameRate: { ideal: 30 } };
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      if (this.wanted !== mine) return end(stream);
+      this.stream = stream;
+      for (const track of stream.getTracks()) track.addEventListener("ended", () => stream === this.stream && this.onend());
+      this.frozen = false;
+      this.video.srcObject = stream;
+      await this.video.play();
     } catch (error) {
       return `No camera: ${error instanceof Error ? error.message : error}`;
     }
-    this.frozen = false;
-    this.video.srcObject = this.stream;
-    await this.video.play();
     this.presented = 0;
     this.reset();
     return "";
   }
 
   stop() {
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    end(this.stream);
     this.stream = null;
+    this.wanted = null;
     this.video.srcObject = null;
     this.frozen = false;
     this.times = [];
@@ -133,6 +150,12 @@ export class Camera {
     const { times } = this;
     return times.length > 1 ? (1000 * (times.length - 1)) / (times[times.length - 1] - times[0]) : 0;
   }
+}
+
+/** @param {MediaStream | null} stream @returns {string} no fault */
+function end(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  return "";
 }
 
 /** @returns {boolean} whether what is around this page keeps the camera from it; not every browser says */

@@ -49,7 +49,9 @@ export class Diagram {
     group.classList.add("block");
     group.addEventListener("click", () => this.choose(id));
     group.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") this.choose(id);
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault(); // of the space bar, which scrolls
+      this.choose(id);
     });
     this.blocks.set(id, group);
   }

@@ -66,24 +66,32 @@ export class Inputs {
     for (const [each, made] of this.buttons) press(made, each === key);
   }
 
-  /** @param {Blob | null | undefined} file */
-  async take(file) {
-    if (!file) return;
-    if (file.size > this.most) return this.fault(`The file is larger than ${Math.round(this.most / 1e6)} megabytes.`);
-    const found = await this.link.upload(file);
-    if (found.fault) return this.fault(found.fault);
-    await this.refresh();
-    this.choose(found.key);
+  /** Take all of them; the last good one is shown, and what is wrong with others is told. @param {Iterable<Blob>} given */
+  async take(given) {
+    const [files, faults, keys] = [[...given], [""], [""]];
+    for (const [i, file] of files.entries()) {
+      const found = file.size > this.most
+        ? { fault: `the file is larger than ${Math.round(this.most / 1e6)} megabytes` }
+        : await this.link.upload(file);
+      if (found.fault) faults.push(files.length > 1 ? `file ${i + 1} of ${files.length}: ${found.fault}` : found.fault);
+      else keys.push(found.key);
+    }
+    if (keys.length > 1) {
+      await this.refresh();
+      this.choose(keys[keys.length - 1]);
+    }
+    const [, first, ...more] = faults;
+    if (first) this.fault(`${first}${more.length ? `, and ${more.length} more` : ""}`);
   }
 
   listen() {
     const file = /** @type {HTMLInputElement} */ (byId("file"));
     byId("upload").addEventListener("click", () => file.click());
     file.addEventListener("change", async () => {
-      await this.take(file.files?.[0]);
+      await this.take(file.files ?? []);
       file.value = "";
     });
-    addEventListener("paste", (event) => this.take([...(event.clipboardData?.files ?? [])][0]));
+    addEventListener("paste", (event) => this.take(event.clipboardData?.files ?? []));
     const drop = byId("drop");
     addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -95,7 +103,7 @@ export class Inputs {
     addEventListener("drop", (event) => {
       event.preventDefault();
       drop.hidden = true;
-      this.take(event.dataTransfer?.files[0]);
+      this.take(event.dataTransfer?.files ?? []);
     });
   }
 }

@@ -1,6 +1,7 @@
 // What moved the selected unit: a method of attribution, drawn over the image that was fed.
 
 import { button, byId, make, say } from "./elements.js";
+import { SHADE } from "./place.js";
 import { drawRamp, drawTinted, tinted } from "./tint.js";
 import { number } from "../page/words.js";
 
@@ -65,7 +66,7 @@ export class Moved {
     choice.title = "key g";
     choice.addEventListener("change", () => this.change({ method: choice.value }));
     places.addEventListener("change", () => this.change({ at: places.value }));
-    Object.assign(shade, { type: "range", min: "0", max: "100", step: "5" });
+    Object.assign(shade, { type: "range", min: "0", max: "100", step: String(SHADE) });
     shade.addEventListener("input", () => this.paint(Number(shade.value)));
     shade.addEventListener("change", () => this.change({ opacity: Number(shade.value) }));
     canvas.setAttribute("role", "img");

@@ -1,7 +1,9 @@
 // Where the viewer is, as words: what a link holds.
 
+import { findBlob } from "./facts.js";
 import { CONTROLS } from "../page/settings.js";
 
+/** @typedef {import("./facts.js").Facts} Facts */
 /** @typedef {import("./facts.js").Item} Item */
 /** @typedef {import("./facts.js").Write} Write */
 
@@ -34,10 +36,12 @@ const START = {
 };
 
 export const ZOOMS = [1, 2, 4, 8];
+export const SHADE = 5; // percent: a step of the opacity
 
 /** @type {Record<string, unknown[]>} what may be said of these; a link may say anything */
 const CHOICES = {
   zoom: ZOOMS, layers: ["list", "diagram"], scale: [...valuesOf("scale"), "fixed"], color: valuesOf("color"), sort: valuesOf("sort"),
+  opacity: Array.from({ length: 100 / SHADE + 1 }, (_, i) => SHADE * i),
 };
 
 /** @param {keyof typeof CONTROLS} name @returns {string[]} */
@@ -57,14 +61,15 @@ export function readPlace(kept) {
     const known = Object.hasOwn(CHOICES, name) ? CHOICES[name].includes(said) : !number || Number.isFinite(said);
     if (known) found[name] = said;
   }
+  if (found.scale === "fixed" && (found.low === null || found.high === null)) found.scale = START.scale;
   return /** @type {Place} */ (found);
 }
 
 /**
  * Make a place one that is there: of a link to another net, or of other names of the same numbers, no more is kept.
- * @param {Place} place @param {{item: Item, write: Write}} found its blob
+ * @param {Place} place @param {{item: Item, write: Write}} found its blob @param {Facts} facts
  */
-export function settle(place, { item, write }) {
+export function settle(place, { item, write }, facts) {
   const { dims, maps } = write;
   place.blob = write.blob;
   if (!item.layers.some((layer) => layer.params.some((each) => `${layer.key}.${each.number}` === place.param))) place.param = "";
@@ -72,6 +77,9 @@ export function settle(place, { item, write }) {
   const tiles = maps ? dims.slice(0, -2) : dims;
   const there = isBelow(place.tile, tiles.reduce((all, each) => all * each, 1)) && isBelow(place.y, height) && isBelow(place.x, width);
   if (!there) Object.assign(place, { tile: -1, y: 0, x: 0 });
+  if (!isBelow(place.first, 2 ** 31)) place.first = 0;
+  if (!facts.methods.some((each) => each.name === place.method)) place.method = "";
+  if (!findBlob(facts, place.at)) place.at = "";
 }
 
 /** @param {number} place @param {number} end @returns {boolean} */

@@ -13,6 +13,7 @@ import { readPlace, settle, writePlace, ZOOMS } from "./place.js";
 import { Range } from "./range.js";
 import { Stage } from "./stage.js";
 import { UnitPanel } from "./unit.js";
+import { Walk } from "./walk.js";
 import { Why } from "./why.js";
 import { keyTable, listenToKeys } from "../page/keys.js";
 import { bytesOf } from "../page/packed.js";
@@ -53,13 +54,14 @@ class Viewer {
       page: (first) => this.go({ first }, false),
     });
     this.unit = new UnitPanel(this.settings, palettes, link, (y, x) => this.go({ y, x }, false));
+    this.walk = new Walk(facts, this.stage, this.unit);
     this.moved = new Moved(facts, palettes, link, (change) => this.go(change, false));
     this.why = new Why((unit) => this.goUnit(unit));
     this.camera = facts.size ? new Camera(facts.size, (frame) => link.sendFrame(frame)) : null;
-    this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fault(words));
+    this.inputs = new Inputs(link, facts.upload, (key) => this.goImage(key), (words) => this.fails(words));
     this.frame = 0;
     this.shownParam = this.explained = "";
-    this.askedDiagram = this.lasting = false; // `lasting`: a fault that no frame mends
+    this.askedDiagram = this.lasting = false; // `lasting`: a fault that no frame mends, but the next step
     this.before = ""; // the image before the camera
     this.pictured = "";
     this.fed = "";
@@ -67,6 +69,10 @@ class Viewer {
     this.times = {};
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.whyTimer = undefined;
+    if (this.camera) this.camera.onend = () => {
+      this.leaveCamera();
+      this.fails("The camera has gone; the image of before is shown.");
+    };
     this.settings.listeners.push(() => this.chosen());
     this.listen();
   }
@@ -81,8 +87,7 @@ class Viewer {
     const keys = await this.inputs.refresh();
     const { place } = this;
     if (place.image && ![...keys, CAMERA, NOISE].includes(place.image)) {
-      this.lasting = true; // as an upload of an earlier run
-      this.fault("The image of this link is not here any more; another one is shown.");
+      this.fails("The image of this link is not here any more; another one is shown."); // as an upload of an earlier run
       place.image = "";
     }
     if (!place.image) place.image = keys[0] ?? NOISE;
@@ -97,6 +102,8 @@ class Viewer {
 
   /** @param {Partial<Place>} change @param {boolean} step whether the back button comes back here */
   go(change, step) {
+    if (this.lasting) this.fault("");
+    this.lasting = false;
     Object.assign(this.place, change);
     this.show();
     this.keeper.write(writePlace(this.place), step);
@@ -107,18 +114,20 @@ class Viewer {
     const write = lastWrite(item);
     if (write) this.go({ blob: write.blob, param: "", at: "", tile: -1, y: 0, x: 0, first: 0 }, step);
     else {
-      this.fault(item.reason || `${item.title} writes no blob`);
+      this.fails(item.reason || `${item.title} writes no blob`);
       this.list.mark(item.id);
     }
   }
 
   /** @param {string} words "blob:channel,y,x" */
   goUnit(words) {
-    const at = words.lastIndexOf(":");
+    const at = findBlob(this.facts, words) ? -1 : words.lastIndexOf(":"); // a blob of one number has no index
     const [blob, places] = at < 0 ? [words, ""] : [words.slice(0, at), words.slice(at + 1)];
     const found = findBlob(this.facts, blob);
-    if (!found) return this.fault(`${words} is not on this page`);
-    const index = places.split(",").map(Number);
+    if (!found) return this.fails(`${words} is not on this page`);
+    const index = places ? places.split(",").map(Number) : [];
+    const { dims } = found.write;
+    if (index.length > dims.length) return this.fails(`${words} is not shown: of axis 0 the page has the first only`);
     this.go({ blob: found.write.blob, param: "", at: "", first: 0, ...spotOf(found.write, index) }, true);
   }
 
@@ -132,7 +141,6 @@ class Viewer {
   /** @param {string} image */
   goImage(image) {
     this.camera?.stop();
-    this.lasting = false;
     this.go({ image }, false);
   }
 
@@ -141,7 +149,7 @@ class Viewer {
     const { place, facts } = this;
     const found = findBlob(facts, place.blob);
     if (!found) return;
-    settle(place, found);
+    settle(place, found, facts);
     const { item, write } = found;
     this.settings.choice = { scale: /** @type {Choice["scale"]} */ (place.scale), color: /** @type {Choice["color"]} */ (place.color), sort: /** @type {Choice["sort"]} */ (place.sort) };
     for (const [name, select] of this.settings.selects) select.value = this.settings.choice[/** @type {keyof Choice} */ (name)];
@@ -244,20 +252,21 @@ class Viewer {
 
   async switchCamera() {
     const { camera } = this;
-    this.lasting = false;
-    if (!camera) return this.fault("This net takes no images.");
-    if (camera.isOn) {
-      camera.stop();
-      const first = this.inputs.buttons.keys().next().value;
-      return this.go({ image: (this.before || first) ?? NOISE }, false);
-    }
+    if (!camera) return this.fails("This net takes no images.");
+    if (camera.isOn) return this.leaveCamera();
+    if (camera.wanted) return camera.stop(); // the browser is asking the person still
     const fault = await camera.start();
-    if (fault) {
-      this.lasting = true;
-      return this.fault(fault);
-    }
+    if (fault) return this.fails(fault);
+    if (!camera.isOn) return;
     if (this.place.image !== CAMERA) this.before = this.place.image;
     this.go({ image: CAMERA }, false);
+  }
+
+  /** The image of before the camera. */
+  leaveCamera() {
+    this.camera?.stop();
+    const first = this.inputs.buttons.keys().next().value;
+    this.go({ image: (this.before || first) ?? NOISE }, false);
   }
 
   freeze() {
@@ -296,6 +305,12 @@ class Viewer {
     say(byId("fault"), words);
   }
 
+  /** @param {string} words a fault that stays until the next step */
+  fails(words) {
+    this.lasting = true;
+    this.fault(words);
+  }
+
   async needDiagram() {
     if (this.askedDiagram) return;
     this.askedDiagram = true;
@@ -322,49 +337,18 @@ class Viewer {
 
   /** @param {number} right @param {number} down */
   move(right, down) {
-    const { place } = this;
-    const found = findBlob(this.facts, place.blob);
-    const { tiles } = this.unit;
-    if (!found || place.param) return;
-    if (tiles && document.activeElement === this.unit.canvas) {
-      const y = Math.max(0, Math.min(tiles.height - 1, place.y + down));
-      return this.go({ y, x: Math.max(0, Math.min(tiles.width - 1, place.x + right)) }, false);
-    }
-    const tile = this.neighbour(right, down);
-    this.go({ tile, ...(place.tile < 0 ? middleOf(found.write) : {}) }, false);
-  }
-
-  /** @param {number} right @param {number} down @returns {number} the tile there */
-  neighbour(right, down) {
-    const { view, first } = this.stage;
-    const { tile } = this.place;
-    if (!view) return tile;
-    if (!("order" in view)) return first + Math.max(0, Math.min(view.values.length - 1, tile - first + right + 10 * down));
-    const at = view.order.indexOf(tile - first);
-    const wanted = at < 0 ? 0 : at + right + down * view.layout.columns;
-    return wanted >= 0 && wanted < view.order.length ? view.order[wanted] + first : tile;
+    this.go(this.walk.move(this.place, right, down), false);
   }
 
   /** @param {number} by */
   layer(by) {
-    const items = this.facts.items.filter((item) => item.writes.length);
-    const at = items.findIndex((item) => item.writes.some((write) => write.blob === this.place.blob));
-    const next = items[Math.max(0, Math.min(items.length - 1, at + by))];
+    const next = this.walk.layer(this.place, by);
     if (next) this.goItem(next, false);
   }
 
   nextMethod() {
     if (this.place.tile < 0) this.move(0, 0);
     if (this.place.tile >= 0) this.moved.next();
-  }
-
-  /** The next state of the blob: before ReLU, after it. */
-  beforeAfter() {
-    const found = findBlob(this.facts, this.place.blob);
-    if (!found) return;
-    const { writes } = found.item;
-    const next = writes[(writes.indexOf(found.write) + 1) % writes.length];
-    this.go({ blob: next.blob, param: "" }, false);
   }
 
   listen() {
@@ -392,18 +376,11 @@ class Viewer {
       method: () => this.nextMethod(),
       zoom: () => this.zoom(),
       next: (name) => this.settings.next(name),
-      before: () => this.beforeAfter(),
+      before: () => this.go(this.walk.state(this.place), false),
       back: () => this.keeper.back(),
       help: () => (help.open ? help.close() : help.showModal()),
       reset: () => this.reset(help),
-    }, (event) => this.steers(event, help));
-  }
-
-  /** @param {KeyboardEvent} event @param {HTMLDialogElement} help @returns {boolean} whether arrows and Enter are ours */
-  steers(event, help) {
-    if (help.open || !(event.target instanceof Element)) return false;
-    if (event.key === "Enter") return ["CANVAS", "BODY"].includes(event.target.tagName);
-    return !event.target.closest("nav, .gallery");
+    }, steers, help);
   }
 
   enter() {
@@ -419,10 +396,15 @@ class Viewer {
   reset(help) {
     if (help.open) return help.close();
     if (this.camera?.frozen) this.freeze();
-    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1, method: "", at: "" }, false);
+    this.go({ param: "", tile: -1, y: 0, x: 0, first: 0, scale: "auto", color: "auto", sort: "index", low: null, high: null, zoom: 1, method: "", at: "", opacity: 100 }, false);
     this.link.look = null;
     this.look();
   }
+}
+
+/** @param {KeyboardEvent} event @returns {boolean} whether it is ours: Enter presses what has the focus, arrows always move the unit */
+function steers({ key, target }) {
+  return key !== "Enter" || (target instanceof Element && ["CANVAS", "BODY"].includes(target.tagName));
 }
 
 /** @param {number} value */
