@@ -133,3 +133,48 @@ def test_the_choices_stand_in_one_row_beside_the_diagram(visit: Open, net: ls.Ne
         "#bar > :not([hidden])", "all => all.map(each => each.getBoundingClientRect().bottom)"
     )
     assert len(tops) == 4 and max(tops) - min(tops) < 8
+
+
+def reshaped_net(path: Path) -> ls.Net:
+    """x (1, 6, 4); r (1, 3, 1, 2, 4), whose last but two is 1; t (6, 1, 4), first in another axis."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    tables = {"to": np.array([1, 3, 1, 2, 4]), "four": np.array([4])}
+    nodes = [
+        helper.make_node("Reshape", ["x", "to"], ["r"], name="r"),
+        helper.make_node("Transpose", ["x"], ["t"], name="t", perm=[1, 0, 2]),
+        helper.make_node("Gather", ["t", "four"], ["g"], name="g", axis=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "reshaped",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 6, 4])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "rg"],
+        [numpy_helper.from_array(array, name) for name, array in tables.items()],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path / "net.onnx"
+    )
+    return ls.open(path / "net.onnx")
+
+
+def test_units_of_blobs_with_more_axes(visit: Open, tmp_path: Path) -> None:
+    """The noise is that of NumPy's generator of seed 0, so each number is known."""
+    noise = np.random.default_rng(0).normal(size=(1, 6, 4)).astype(np.float32)
+    page = visit(reshaped_net(tmp_path), "blob=r&tile=2&y=1&x=3")
+    page.wait_for_selector("#why .check")
+    wanted = float(noise.reshape(1, 3, 1, 2, 4)[0, 2, 0, 1, 3])
+    assert float(page.text_content("#unitvalue")) == pytest.approx(wanted, rel=1e-6)
+    assert "r[0, 2, 0, 1, 3]" in page.text_content("#why")
+
+
+def test_what_lies_beyond_the_first_of_axis_0_is_told(visit: Open, tmp_path: Path) -> None:
+    page = visit(reshaped_net(tmp_path), "blob=g&tile=0&y=0&x=2")
+    page.click("#why .back")
+    page.wait_for_selector("#fault:not(:empty)")
+    assert page.text_content("#fault").startswith("t:4,0,2 is not shown")
+    assert page.text_content("#title") == "g"
+    page.click("#list li:has(b:text-is('t')) button")
+    page.wait_for_selector("#stage canvas[data-drawn]")
+    assert page.text_content("#count").endswith("; the first of 6 along axis 0")

@@ -19,6 +19,7 @@
  * @property {"RGB" | "BGR"} [order]
  * @property {number} [first]
  * @property {number} [most]
+ * @property {number} [rows] along the first axis: the first is shown
  * @property {string} [name]
  *
  * @typedef {{size: number, low: number, mean: number, high: number, zeros: number, not_finite: number,

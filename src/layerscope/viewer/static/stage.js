@@ -22,7 +22,8 @@ import { number } from "../page/words.js";
 
 const REGION = 32;
 const SPREAD_PAUSE = 200; // milliseconds; a camera gives more than can be read
-const NARROW_TALL = 520; // where the page scrolls as a whole
+const PHONE_TALL = 520; // where the page scrolls as a whole, and what is below is not seen
+const MOST_LINES = 4; // of layers over a blob that have their place before they are shown
 
 /** The middle of the page. */
 export class Stage {
@@ -56,6 +57,8 @@ export class Stage {
     }, SPREAD_PAUSE);
     /** @type {(spread: Spread) => void} */
     this.spread = (spread) => shown([this.form, spread]);
+    const lines = Math.max(2, ...facts.items.map((item) => Math.min(MOST_LINES, item.layers.length)));
+    byId("summaries").style.setProperty("--lines", String(lines)); // so that nothing moves from layer to layer
     new ResizeObserver(() => this.fit()).observe(this.box);
     this.dragToPan();
   }
@@ -85,7 +88,11 @@ export class Stage {
         tabs.push(tab);
       }
     }
-    byId("writes").replaceChildren(...tabs);
+    const box = byId("writes");
+    // The buttons are new: the one that was pressed goes on being the one that has the keys.
+    const held = [...box.children].findIndex((each) => each === document.activeElement);
+    box.replaceChildren(...tabs);
+    tabs[held]?.focus({ preventScroll: true });
   }
 
   /** @param {string} blob the one whose frames are wanted; "" for none */
@@ -135,7 +142,7 @@ export class Stage {
     if (part.codes === undefined) {
       const names = part.name === this.facts.probability ? this.facts.labels : [];
       this.bars(frame.values(part), title, names.slice(part.first), part.first ?? 0);
-      this.counted(part.count, part.total, "values", part.first ?? 0, part.most ?? part.count);
+      this.counted(part.count, part.total, "values", part.first ?? 0, part.most ?? part.count, rowsOf(part));
       return;
     }
     const meta = {
@@ -145,7 +152,7 @@ export class Stage {
     };
     const grid = this.grid(meta, () => /** @type {import("../page/tiles.js").Tiles} */ (frame.tiles(part)));
     grid.tells = (tile, y, x) => this.exact(tile, y, x);
-    this.counted(part.count, part.total, `${meta.unit}s`, part.first ?? 0, part.most ?? part.count, `, ${meta.height}x${meta.width} each`);
+    this.counted(part.count, part.total, `${meta.unit}s`, part.first ?? 0, part.most ?? part.count, `, ${meta.height}x${meta.width} each${rowsOf(part)}`);
     this.choose(this.tile);
   }
 
@@ -213,7 +220,7 @@ export class Stage {
     if (!this.view || !this.box.clientWidth) return;
     if (this.view instanceof Grid) {
       this.view.zoom = this.zoom;
-      const tall = matchMedia("(max-width: 60rem)").matches ? NARROW_TALL : this.box.clientHeight - 12;
+      const tall = matchMedia("(max-width: 40rem)").matches ? PHONE_TALL : this.box.clientHeight - 12;
       this.view.fit(this.box.clientWidth - 4, Math.max(160, tall));
     } else {
       this.view.fit(this.box.clientWidth - 4);
@@ -235,6 +242,7 @@ export class Stage {
   async param(words, first) {
     this.watch("");
     this.clear();
+    say(byId("count"), "\u2026"); // large ones take a second
     const at = words.lastIndexOf(".");
     const found = await this.link.ask({ ask: "param", layer: words.slice(0, at), number: Number(words.slice(at + 1)), first });
     if (this.blob) return; // something else was chosen meanwhile
@@ -309,6 +317,11 @@ export class Stage {
       if (moved) this.box.addEventListener("click", (click) => click.stopPropagation(), { capture: true, once: true });
     });
   }
+}
+
+/** @param {Part} part @returns {string} what is left out of a blob whose first axis is no batch of one */
+function rowsOf({ rows = 1 }) {
+  return rows > 1 ? `; the first of ${rows.toLocaleString("en")} along axis 0` : "";
 }
 
 /** @param {Spread} spread @returns {HTMLElement[]} */

@@ -127,9 +127,13 @@ export class UnitPanel {
     const { write, spot } = this;
     if (!write || !spot) return [];
     if (!write.maps) return [spot.tile];
-    if (write.dims.length === 2) return [spot.y, spot.x]; // one plane, of rows
-    if (write.depth > 1) return [Math.floor(spot.tile / write.depth), spot.tile % write.depth, spot.y, spot.x];
-    return [spot.tile, spot.y, spot.x];
+    let { tile } = spot;
+    const index = [spot.y, spot.x];
+    for (const size of write.dims.slice(0, -2).reverse()) {
+      index.unshift(tile % size);
+      tile = Math.floor(tile / size);
+    }
+    return index;
   }
 
   /** @param {Frame} frame @param {number} first the number of its first tile */
