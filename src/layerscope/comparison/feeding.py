@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Axes, axes
 from layerscope.errors import UsageError
-from layerscope.inputs import Fed, Preprocessing, prepare_all
+from layerscope.inputs import Fed, Preprocessing
 from layerscope.net import Net
 from layerscope.text import printable, quoted, shape
 
@@ -76,7 +76,7 @@ class Feeding:
         """Prepare one input for both.
 
         Raises:
-            LayerscopeError: what `layerscope.inputs.prepare_all` raises.
+            LayerscopeError: what `Net.run` raises on an input.
         """
         if self.way == "own":
             return Fedboth(_prepared(self._a, source_a), _prepared(self._b, source_b))
@@ -100,8 +100,9 @@ class Feeding:
 
 
 def _prepared(net: Net, source: Any) -> dict[str, Fed]:
-    shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    return prepare_all(source, shapes, net.preprocessing, net.optional)
+    from layerscope.engine.onnxruntime import prepared
+
+    return prepared(net, source)
 
 
 def _partners(a: Net, b: Net) -> list[tuple[str, str, Axes, Axes]]:
