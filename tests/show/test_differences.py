@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import layerscope as ls
+from layerscope import cli
 from layerscope.show.differences import row_name
 
 FLOAT = TensorProto.FLOAT
@@ -57,3 +58,36 @@ def test_what_is_not_finite_is_not_called_equal(offset: float, tmp_path: Path) -
     last = page[page.index('<a class="beyond" href="#row2"') :]
     assert last[: last.index("</li>")].endswith("<small>-</small></a>")
     assert "at 1 place, -" in page
+
+
+def counting(folder: Path, above: float) -> ls.Net:
+    """A net that gives the numbers above a limit: how many depends on them."""
+    graph = helper.make_graph(
+        [helper.make_node("Greater", ["x", "k"], ["which"]),
+         helper.make_node("Compress", ["x", "which"], ["kept"])],
+        "little",
+        [helper.make_tensor_value_info("x", FLOAT, (4,))],
+        [helper.make_empty_tensor_value_info("kept")],
+        [numpy_helper.from_array(np.float32(above), "k")],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    path = folder / f"above{above}.onnx"
+    path.write_bytes(made.SerializeToString())
+    return ls.open(path)
+
+
+def test_results_of_other_sizes_differ(tmp_path: Path) -> None:
+    """Within the limit are the rows that could be held; the pair that could not is no pass."""
+    a, b = counting(tmp_path, 1.5), counting(tmp_path, 2.5)
+    given = np.array([1, 2, 3, 4], np.float32)
+    found = ls.compare(a, b, given, match={"kept": "kept"}, threshold=1)
+    assert found.first is None
+    assert found.differs and found.as_json()["differs"]
+    assert "1 aligned blob could not be held, the shapes differ: kept: (3,) in A, (2,) in B" in str(
+        found
+    )
+    np.save(tmp_path / "x.npy", given)
+    files = [str(tmp_path / f"above{above}.onnx") for above in (1.5, 2.5)]
+    words = ["compare", *files, "--input", str(tmp_path / "x.npy"), "--map", "kept=kept"]
+    assert cli.run([*words, "--fail-above", "1"]) == 1
+    assert cli.run(words) == 0

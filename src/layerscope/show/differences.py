@@ -102,10 +102,13 @@ def verdict(found: Comparison) -> str:
     """What differs first, or that nothing does."""
     row = found.first
     noun = "blob" if found.kind == "blobs" else "param"
+    if row is None and found.not_held and found.rows:
+        apart = plural(len(found.not_held), f"aligned {noun}")
+        return f"{apart} could not be held, the shapes differ: {_listed(found.not_held)}"
     if row is None:
         worst = found.worst
         if worst is None:
-            return f"no {noun} could be held against another"
+            return f"no {noun} could be held against another: not one has the same shape in both"
         if all(each.worst.equal for each in found.rows):
             return f"no difference: all {len(found.rows)} aligned {noun}s are equal"
         many = len(found.rows)
