@@ -61,9 +61,9 @@ DIFFERS = 1
     "threshold",
     type=float,
     metavar="NUMBER",
-    help="End with exit code 1 if any blob is beyond NUMBER; for snr and cosine, below"
-    " it; or if two that belong together have other shapes.  Unless given, the exit code is 0 and 0.001 (snr 60, cosine 0.9999) decides"
-    " what is marked.",
+    help="End with exit code 1 if any blob is beyond NUMBER (for snr and cosine, below"
+    " it), or if two that belong together have other shapes.  Unless given, the exit"
+    " code is 0 and 0.001 (snr 60, cosine 0.9999) decides what is marked.",
 )
 @click.option(
     "--map",
