@@ -89,7 +89,7 @@ def _with_outputs(node: NodeProto, opset: int, taken: set[str]) -> NodeProto:
     first = node.name or next(filter(None, node.output), node.op_type)
     for i, name in enumerate(node.output):
         if not name and formal and formal[min(i, len(formal) - 1)].option != _OPTIONAL:
-            name = f"{first}:{i}"
+            name = f"{first}/{i}"
             while name in taken:
                 name += "'"
             taken.add(name)
