@@ -61,3 +61,25 @@ def test_an_image_for_an_input_of_bytes(tmp_path: Path) -> None:
     found = ls.compare(a, a, [image], inputs_b=[image])
     assert found.rows[0].worst.peak == 190.0  # 200 - 10.4, rounded
     assert found.first is None
+
+
+def test_inputs_by_name_reach_those_that_b_calls_otherwise(tmp_path: Path) -> None:
+    """As a converter that numbers the inputs leaves them; by a mapping, and by a file of arrays."""
+    nets = []
+    for names in (("left", "right"), ("input.1", "input.2")):
+        graph = helper.make_graph(
+            [helper.make_node("Sub", names, ["y"])],
+            "little",
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3)) for name in names],
+            [helper.make_empty_tensor_value_info("y")],
+        )
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        (tmp_path / f"{names[0]}.onnx").write_bytes(made.SerializeToString())
+        nets.append(ls.open(tmp_path / f"{names[0]}.onnx"))
+    given = {"right": np.array([[1, 2, 3]], "f"), "left": np.array([[10, 20, 40]], "f")}
+    np.savez(tmp_path / "given.npz", **given)
+    for inputs in (given, tmp_path / "given.npz"):
+        found = ls.compare(*nets, inputs)
+        assert [(row.a, row.b, row.worst.equal, row.worst.peak) for row in found.rows] == [
+            ("left", "input.1", True, 40), ("right", "input.2", True, 3), ("y", "y", True, 37),
+        ]  # fmt: skip
