@@ -39,8 +39,8 @@ def _processor() -> str:
 def heading(about: dict[str, str]) -> str:
     """What stands above the table."""
     lines = [f"{name:12} {value}" for name, value in about.items()]
-    columns = f"{'what':58} {'measured':>10}      {'goal':>10}"
-    return "\n".join([*lines, "", columns, "-" * 100])
+    columns = f"{'what':62} {'measured':>10}      {'goal':>10}"
+    return "\n".join([*lines, "", columns, "-" * 104])
 
 
 def row(figure: Figure) -> str:
@@ -50,7 +50,7 @@ def row(figure: Figure) -> str:
         goal = f"{'>=' if figure.at_least else '<='} {_number(figure.goal)} {figure.unit}"
     verdict = {True: "ok", False: "NOT MET", None: ""}[figure.met]
     value = _number(figure.value)
-    line = f"{figure.what:58} {value:>10} {figure.unit:3} {goal:>11}  {verdict:8} {figure.note}"
+    line = f"{figure.what:62} {value:>10} {figure.unit:3} {goal:>11}  {verdict:8} {figure.note}"
     return line.rstrip()
 
 

@@ -35,7 +35,7 @@ def occlusion(
     step = min(stride or max(side // 2, 1), side)
     corners = list(product(*(_corners(size, side, step) for size in places)))
     if len(corners) > _MOST_PATCHES:
-        raise LimitError(f"{plural(len(corners), 'patch')[:-1]}es; take a larger stride")
+        raise LimitError(f"{len(corners):,} patches; take a larger stride")
 
     def covered() -> Iterator[Floats]:
         for corner in corners:

@@ -136,7 +136,7 @@ def _check(name: str, value: Any) -> None:
     if real and low <= value <= high and (name in _PARTS or value == int(value)):
         return
     kind = "a number" if name in _PARTS else "a whole number"
-    raise UsageError(f"{name} {quoted(value)}: {kind} from {low:g} to {high:g} is needed")
+    raise UsageError(f"{name} {quoted(value)}: {kind} from {low:,} to {high:,} is needed")
 
 
 _methods: dict[str, Method] = {}
