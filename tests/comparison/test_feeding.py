@@ -83,3 +83,23 @@ def test_inputs_by_name_reach_those_that_b_calls_otherwise(tmp_path: Path) -> No
         assert [(row.a, row.b, row.worst.equal, row.worst.peak) for row in found.rows] == [
             ("left", "input.1", True, 40), ("right", "input.2", True, 3), ("y", "y", True, 37),
         ]  # fmt: skip
+
+
+def test_nets_that_take_no_input(tmp_path: Path) -> None:
+    nets = []
+    for last in (5, 6):
+        graph = helper.make_graph(
+            [helper.make_node("Range", ["zero", "last", "one"], ["y"])],
+            "little",
+            [],
+            [helper.make_empty_tensor_value_info("y")],
+            [
+                numpy_helper.from_array(np.asarray(number, np.float32), name)
+                for name, number in (("zero", 0), ("one", last - 4), ("last", 5 * (last - 4)))
+            ],
+        )
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        (tmp_path / f"{last}.onnx").write_bytes(made.SerializeToString())
+        nets.append(ls.open(tmp_path / f"{last}.onnx"))
+    (row,) = ls.compare(*nets, {}).rows
+    assert (row.worst.absolute, row.worst.at_a, row.worst.at_b) == (4.0, 4.0, 8.0)

@@ -137,7 +137,7 @@ def _partners(a: Net, b: Net) -> list[tuple[str, str, Axes, Axes]]:
         there, back = axes(other, one), axes(one, other)
         if there is not None and back is not None and len(one) == len(other):
             found.append((x, y, there, back))
-    if not found:
+    if not found and (a.inputs or b.inputs):
         raise UsageError(
             f"A takes {_inputs(a, left)}, B takes {_inputs(b, right)}: their blobs cannot be held"
             " against each other; --input-shape gives both one size, --weights compares weights"
