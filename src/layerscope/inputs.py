@@ -335,11 +335,10 @@ def prepare_all(
     given = {printable(n) for n in inputs} - {printable(n) for n in shapes}
     missing = [printable(n) for n in shapes if n not in inputs and n not in optional]
     if given or missing:
-        raise UsageError(
-            f"the net's inputs are {', '.join(printable(n) for n in shapes) or 'none'};"
-            + (f" missing: {', '.join(missing)};" if missing else "")
-            + (f" unknown: {', '.join(sorted(given))}" if given else "")
-        )
+        wrong = [f"missing: {', '.join(missing)}"] if missing else []
+        wrong += [f"unknown: {', '.join(sorted(given))}"] if given else []
+        names = ", ".join(printable(n) for n in shapes) or "none"
+        raise UsageError("; ".join([f"the net's inputs are {names}", *wrong]))
     plain = np.dtype(np.float32)
     return {
         name: prepare(inputs[name], dims, preprocessing, name, (dtypes or {}).get(name, plain))

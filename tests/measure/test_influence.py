@@ -36,6 +36,8 @@ CASES = [
     Case("RMSNormalization", [normal(2, 3, 4), normal(4)], fixed=(1,), opset=23, forward=same),
     Case("SimplifiedLayerNormalization", [normal(2, 3, 4), normal(3, 4)], {"axis": 1}, fixed=(1,),
          forward=same),
+    Case("BatchNormalization", [normal(2, 3, 4), *(abs(normal(3)) for _ in range(4))],
+         {"training_mode": 1}, 3, (1, 2, 3, 4), forward=same),
     Case("Gelu", [normal(2, 3)], opset=20, forward=same),
     Case("Swish", [normal(2, 3)], opset=24, forward=same),
     Case("Shrink", [normal(2, 3) * 3], {"lambd": 0.01}, forward=same),

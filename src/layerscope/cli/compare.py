@@ -61,9 +61,9 @@ DIFFERS = 1
     "threshold",
     type=float,
     metavar="NUMBER",
-    help="End with exit code 1 if any blob is beyond NUMBER; for snr and cosine, below"
-    " it.  Unless given, the exit code is 0 and 0.001 (snr 60, cosine 0.9999) decides"
-    " what is marked.",
+    help="End with exit code 1 if any blob is beyond NUMBER (for snr and cosine, below"
+    " it), or if two that belong together have other shapes.  Unless given, the exit"
+    " code is 0 and 0.001 (snr 60, cosine 0.9999) decides what is marked.",
 )
 @click.option(
     "--map",
@@ -153,7 +153,7 @@ def compare(  # noqa: PLR0913 - one argument for each option of the command
         classes = find_labels(labels, one.net, a) or ()
         write_page(found, output, labels=classes, progress=Progress("drawing"))
     _say(found, output, as_json=as_json)
-    if threshold is not None and found.first is not None:
+    if threshold is not None and found.differs:
         click.get_current_context().exit(DIFFERS)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 
 from layerscope.comparison.alignment import Axes, axes
 from layerscope.errors import UsageError
-from layerscope.inputs import Fed, Preprocessing, prepare_all
+from layerscope.inputs import Fed, Preprocessing
+from layerscope.media import load_arrays
 from layerscope.net import Net
 from layerscope.text import printable, quoted, shape
 
@@ -53,7 +56,7 @@ class Feeding:
     ) -> None:
         if way is not None and way not in FEEDS:
             raise UsageError(f"feed {quoted(way)} is unknown; possible: {', '.join(FEEDS)}")
-        self._a, self._b = a, b
+        self._a, self._b, self._apart = a, b, apart
         self._inputs = _partners(a, b)
         p, q = a.preprocessing, b.preprocessing
         alike = array or _alike(p, q)  # what is given as an array is not prepared
@@ -76,15 +79,26 @@ class Feeding:
         """Prepare one input for both.
 
         Raises:
-            LayerscopeError: what `layerscope.inputs.prepare_all` raises.
+            LayerscopeError: what `Net.run` raises on an input.
         """
         if self.way == "own":
+            source_b = source_b if self._apart else self._named_for_b(source_b)
             return Fedboth(_prepared(self._a, source_a), _prepared(self._b, source_b))
         if self.leader == "A":
             fed = _prepared(self._a, source_a)
             return Fedboth(fed, self._handed(fed, "A", {x: (y, o) for x, y, o, _ in self._inputs}))
         fed = _prepared(self._b, source_b)
         return Fedboth(self._handed(fed, "B", {y: (x, o) for x, y, _, o in self._inputs}), fed)
+
+    def _named_for_b(self, source: Any) -> Any:
+        """Inputs by name under the names that they have in B, where B has others than A."""
+        is_file = isinstance(source, (str, PathLike))
+        if is_file and Path(source).suffix.lower() == ".npz" and len(self._inputs) > 1:
+            source = load_arrays(Path(source))
+        if not isinstance(source, Mapping):
+            return source
+        names = {x: y for x, y, _, _ in self._inputs if x not in self._b.inputs}
+        return {names.get(name, name): each for name, each in source.items()}
 
     def _handed(
         self, fed: Mapping[str, Fed], side: str, partners: Mapping[str, tuple[str, Axes]]
@@ -100,8 +114,9 @@ class Feeding:
 
 
 def _prepared(net: Net, source: Any) -> dict[str, Fed]:
-    shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    return prepare_all(source, shapes, net.preprocessing, net.optional)
+    from layerscope.engine.onnxruntime import prepared
+
+    return prepared(net, source)
 
 
 def _partners(a: Net, b: Net) -> list[tuple[str, str, Axes, Axes]]:
@@ -122,7 +137,7 @@ def _partners(a: Net, b: Net) -> list[tuple[str, str, Axes, Axes]]:
         there, back = axes(other, one), axes(one, other)
         if there is not None and back is not None and len(one) == len(other):
             found.append((x, y, there, back))
-    if not found:
+    if not found and (a.inputs or b.inputs):
         raise UsageError(
             f"A takes {_inputs(a, left)}, B takes {_inputs(b, right)}: their blobs cannot be held"
             " against each other; --input-shape gives both one size, --weights compares weights"

@@ -139,6 +139,11 @@ class Comparison:
         return next((row for row in self.rows if row.beyond), None)
 
     @property
+    def differs(self) -> bool:
+        """Whether a row is beyond the threshold, or a pair had other shapes in the run."""
+        return self.first is not None or bool(self.not_held)
+
+    @property
     def worst(self) -> Row | None:
         """The row that is least alike by the measure."""
         return max(self.rows, key=lambda row: row.worst.rank(self.by), default=None)
@@ -162,7 +167,7 @@ class Comparison:
             "b": asdict(self.b),
             "by": self.by,
             "threshold": self.threshold,
-            "differs": self.first is not None,
+            "differs": self.differs,
             "first": None if self.first is None else self.first.a,
             "aligned": len(self.rows),
             "only_a": list(self.only_a),

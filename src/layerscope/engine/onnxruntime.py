@@ -217,10 +217,19 @@ def _fed(
 ) -> tuple[dict[str, Fed], Net]:
     if not allow_missing and net.missing:
         raise UsageError(missing(net))
-    shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    fed = prepare_all(inputs, shapes, net.preprocessing, net.optional, input_types(net))
+    fed = prepared(net, inputs)
     shapes = {name: each.array.shape for name, each in fed.items()}
     return fed, fitting_net(net, shapes, exact=exact)
+
+
+def prepared(net: Net, inputs: Any) -> dict[str, Fed]:
+    """The blobs of all inputs that are given, each in the type that the input takes.
+
+    Raises:
+        LayerscopeError: what `layerscope.inputs.prepare_all` raises.
+    """
+    shapes = {name: net.graph.shapes[name] for name in net.inputs}
+    return prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
 
 
 def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:

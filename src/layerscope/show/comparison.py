@@ -24,11 +24,11 @@ from layerscope.show.differences import (
     HEADS,
     alignment_words,
     cells,
-    decibels,
     limit_words,
     remarks,
     row_name,
     side_words,
+    signal_words,
     value_words,
     verdict,
 )
@@ -131,7 +131,7 @@ class _Page:
         yield f"<summary>{self._noun}s, with signal to noise in dB</summary>"
         yield f'<nav aria-label="list of {self._noun}s"><ol>'
         for i, row in enumerate(self._found.rows):
-            words = decibels(row.worst.snr)
+            words = signal_words(row).removesuffix(" dB")
             yield f'<li><a class="{_kind(row)}" href="#row{i}">'
             yield f"<span>{text(row_name(row, 50))}</span>"
             yield f"<small>{words}</small></a></li>"
@@ -143,8 +143,7 @@ class _Page:
             Point(
                 name=printable(row.a, 60),
                 value=float("nan") if row.worst.apart else row.worst.snr,
-                title=f"{row_name(row, 60)}: {value_words(row, found.by)},"
-                f" {decibels(row.worst.snr)}{'' if row.worst.equal else ' dB'}",
+                title=f"{row_name(row, 60)}: {value_words(row, found.by)}, {signal_words(row)}",
                 link=f"row{i}",
                 bad=row.beyond,
             )

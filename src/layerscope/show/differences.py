@@ -23,6 +23,7 @@ MEASURE_WORDS: dict[Measure, str] = {
 HEADS = ("shape", "max |d|", "mean |d|", "relative", "SNR dB", "cosine", "flips")
 MOST_NAMES = 8
 _NAME = 26
+_MORE = 7  # letters that A's name gets beyond half of that: it is the one that the rest speaks of
 _LINE = 98
 
 
@@ -44,8 +45,13 @@ def side_words(side: Side) -> str:
 
 def _fed(found: Comparison) -> Iterator[str]:
     for entry in found.inputs[:MOST_NAMES]:
+        (name_a, *how_a), (name_b, *how_b) = (
+            each.split(": ", 1) for each in (entry.fed_a, entry.fed_b)
+        )
         if entry.fed_a == entry.fed_b:
             yield f"input {entry.name}: {entry.fed_a}"
+        elif how_a and how_a == how_b:
+            yield f"input {entry.name}: {name_a} in A, {name_b} in B: {how_a[0]}"
         else:
             yield f"input {entry.name}"
             yield f"  A  {entry.fed_a}"
@@ -96,10 +102,13 @@ def verdict(found: Comparison) -> str:
     """What differs first, or that nothing does."""
     row = found.first
     noun = "blob" if found.kind == "blobs" else "param"
+    if row is None and found.not_held and found.rows:
+        apart = plural(len(found.not_held), f"aligned {noun}")
+        return f"{apart} could not be held, the shapes differ: {_listed(found.not_held)}"
     if row is None:
         worst = found.worst
         if worst is None:
-            return f"no {noun} could be held against another"
+            return f"no {noun} could be held against another: not one has the same shape in both"
         if all(each.worst.equal for each in found.rows):
             return f"no difference: all {len(found.rows)} aligned {noun}s are equal"
         many = len(found.rows)
@@ -154,6 +163,8 @@ def decibels(value: float) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """The words of one row below `HEADS`."""
     found = row.worst
+    if found.apart and not found.absolute:  # 0 and "equal" would hide what is not finite
+        return (times(row.shape_a), *["-"] * (len(HEADS) - 1))
     return (
         times(row.shape_a),
         f"{found.absolute:.3g}",
@@ -165,12 +176,21 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def signal_words(row: Row) -> str:
+    """The signal to noise of a row with its unit; `-` where only what is not finite differs."""
+    words = cells(row)[HEADS.index("SNR dB")]
+    return f"{words} dB" if isfinite(row.worst.snr) else words
+
+
 def row_name(row: Row, length: int = _NAME) -> str:
-    """A's name, and B's where it is another."""
+    """A's name, and B's where it is another; of a long one of A the end, which tells it apart."""
     if row.a == row.b:
         return printable(row.a, length)
     half = max(8, (length - 3) // 2)
-    return f"{printable(row.a, half)} = {printable(row.b, half)}"
+    of_a = printable(row.a, 4000)
+    if len(of_a) > half + _MORE:
+        of_a = "…" + of_a[1 - half - _MORE :]
+    return f"{of_a} = {printable(row.b, half)}"
 
 
 def remarks(row: Row) -> str:

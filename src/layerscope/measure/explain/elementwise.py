@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from layerscope.measure.explain.registry import (
     Floats,
+    NoArithmeticError,
     Node,
     Places,
     Reading,
@@ -269,6 +270,8 @@ def cast(node: Node, where: Places) -> Reading:
 @rule("BatchNormalization")
 def batch_normalization(node: Node, where: Places) -> Reading:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with the statistics of the channel."""
+    if node.attribute("training_mode", 0):
+        raise NoArithmeticError("BatchNormalization in training")
     channel = (where[1] if len(where) > 1 else where[0],)
     x = Terms(node.inputs[0], where, node.at(0, where))
     gamma, beta, mean, variance = (node.at(i, channel) for i in (1, 2, 3, 4))

@@ -162,4 +162,16 @@ def product_of_matrices(step: Step, places: tuple[int, int]) -> Rule | None:
 
 @rule("BatchNormalization")
 def _batch_norm(step: Step) -> Rule | None:
-    return first(lambda box, clip: box) if step.alive == [0] else None
+    """In training a unit hangs on all of its channel, and so do the statistics (C) beside it."""
+    if step.alive != [0]:
+        return None
+    if not step.get("training_mode", 0):
+        return first(lambda box, clip: box)
+    dims = step.dims[0]
+
+    def read(box: Box, clip: bool, output: int = 0) -> Found:
+        channel = box[0] if output else box[1]
+        rest = tuple(range(dim) for dim in dims[2:])
+        return ((0, (range(dims[0]), channel, *rest), True),) if all(box) else ()
+
+    return read

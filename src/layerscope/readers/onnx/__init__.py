@@ -24,7 +24,7 @@ from layerscope.readers.onnx.shapes import BY_NUMBERS, Known, element_name, infe
 from layerscope.readers.onnx.signature import input_shapes
 from layerscope.readers.onnx.trial import try_out
 from layerscope.readers.onnx.upgrade import upgraded
-from layerscope.readers.onnx.wiring import ordered
+from layerscope.readers.onnx.wiring import ordered, renamed, with_every_output
 from layerscope.text import plural, printable
 
 
@@ -57,6 +57,7 @@ def built(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
             upgraded(made, {}, {})
         written_out(made)
         _check_order(made)
+    made.nodes = with_every_output(made.nodes, _given(made), made.opset)
     if made.opset < OPSET:
         before = inferred(made, shapes)
         upgraded(made, before.shapes, before.types)
@@ -75,8 +76,11 @@ def built(draft: Draft, asked: Mapping[str, Sequence[int]]) -> Net:
 
 
 def _check_order(draft: Draft) -> None:
-    given = [*(each.name for each in draft.inputs), *draft.tensors]
-    draft.nodes = ordered(draft.nodes, given, draft.outputs)
+    draft.nodes = ordered(draft.nodes, _given(draft), draft.outputs)
+
+
+def _given(draft: Draft) -> list[str]:
+    return [*(each.name for each in draft.inputs), *draft.tensors]
 
 
 def try_out_known(draft: Draft, shapes: Mapping[str, Sequence[int]], known: Known) -> None:
@@ -104,13 +108,7 @@ def _feed_what_numpy_holds(draft: Draft) -> None:
         if kind.type.__module__ == "numpy":
             continue
         inside = f"{each.name}:{element_name(each.element)}"
-        for position, node in enumerate(draft.nodes):
-            if each.name in node.input:
-                copy = type(node).FromString(node.SerializeToString())
-                for j, name in enumerate(copy.input):
-                    if name == each.name:
-                        copy.input[j] = inside
-                draft.nodes[position] = copy
+        draft.nodes = [renamed(node, each.name, inside) for node in draft.nodes]
         cast = helper.make_node("Cast", [each.name], [inside], name=inside, to=each.element)
         draft.nodes.insert(0, cast)
         draft.inputs[i] = Input(each.name, TensorProto.FLOAT, each.dims)

@@ -9,6 +9,7 @@ from onnx import AttributeProto, FunctionProto, NodeProto
 
 from layerscope.errors import LimitError, ReadError
 from layerscope.readers.onnx.draft import OWN_DOMAINS, Draft
+from layerscope.readers.onnx.parse import with_constants_as_tensors
 from layerscope.readers.onnx.wiring import label, with_inner
 from layerscope.text import quoted
 
@@ -28,7 +29,9 @@ def written_out(draft: Draft) -> None:
     if not draft.functions:
         return
     writer = _Writer(draft.functions)
-    draft.nodes = writer.expanded(draft.nodes)
+    draft.nodes = with_constants_as_tensors(
+        writer.expanded(draft.nodes), draft.tensors, draft.elements
+    )
     for function in draft.functions:
         for entry in function.opset_import:
             if entry.domain not in OWN_DOMAINS:
@@ -135,7 +138,7 @@ def _give_attributes(node: NodeProto, values: Mapping[str, AttributeProto]) -> N
         elif attribute.ref_attr_name in values:
             given = deepcopy(values[attribute.ref_attr_name])
             given.name = attribute.name
-            given.ref_attr_name = ""
+            given.ClearField("ref_attr_name")  # an empty one still counts as a reference
             kept.append(given)
     kept = [deepcopy(each) for each in kept]
     del node.attribute[:]

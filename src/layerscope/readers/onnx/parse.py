@@ -54,7 +54,7 @@ def parse(file: InputFile) -> Draft:
         raise UnsupportedError(f"{file.name}: sparse weights ({quoted(name)}) are not read")
     tensors, elements = _tensors(graph, parts, Folder(file.path))
     check_nodes(graph, model.functions, file.name, opset)
-    nodes = _with_constants_as_tensors(graph.node, tensors, elements)
+    nodes = with_constants_as_tensors(graph.node, tensors, elements)
     return Draft(
         name=printable(file.path.stem if graph.name.lower() in _NAMELESS else graph.name),
         nodes=nodes,
@@ -142,7 +142,7 @@ def dims_of(info: ValueInfoProto) -> Dims:
     )
 
 
-def _with_constants_as_tensors(
+def with_constants_as_tensors(
     nodes: Any, tensors: dict[str, NDArray[Any]], elements: dict[str, int]
 ) -> list[NodeProto]:
     """The nodes without those that only hold a tensor."""
@@ -159,7 +159,11 @@ def _with_constants_as_tensors(
 
 
 def constant_of(node: NodeProto) -> tuple[NDArray[Any] | None, int]:
-    """What a Constant node holds, and its element type; None where it is text or sparse."""
+    """What a Constant node holds, and its element type; None where it is text.
+
+    Raises:
+        UnsupportedError: it is sparse.
+    """
     simple: dict[str, tuple[Any, int]] = {
         "value_float": (np.float32, TensorProto.FLOAT),
         "value_floats": (np.float32, TensorProto.FLOAT),
@@ -174,6 +178,10 @@ def constant_of(node: NodeProto) -> tuple[NDArray[Any] | None, int]:
                 tensor.MergeFrom(attribute.t)
                 tensor.name = node.output[0]
             return array_of(tensor, None), tensor.data_type
+        if attribute.name == "sparse_value":
+            raise UnsupportedError(
+                f"node {quoted(node.name or node.output[0])}: sparse weights are not read"
+            )
         if attribute.name in simple:
             kind, element = simple[attribute.name]
             values = {

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto
 from layerscope.errors import LimitError
 from layerscope.readers.onnx.draft import Draft
 from layerscope.readers.onnx.parse import dims_of
+from layerscope.readers.onnx.pooling import cut_off
 from layerscope.readers.onnx.signature import axis_sizes
 from layerscope.readers.onnx.wiring import label
 from layerscope.text import quoted, shape
@@ -60,15 +61,13 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
     Raises:
         LimitError: a value would be larger than any machine holds.
     """
-    known = Known()
-    for each in draft.inputs:
-        known.shapes[each.name] = tuple(inputs[each.name])
-        known.types[each.name] = each.element
-    for name, array in draft.tensors.items():
-        known.shapes[name], known.types[name] = array.shape, draft.elements[name]
+    known = _given(draft, inputs)
     _check_axes(draft, known.shapes)
     model = draft.model(inputs, draft.outputs)
     _infer(known, model, follow_numbers=False)
+    while cut_off(model, known.shapes):
+        known = _given(draft, inputs)
+        _infer(known, model, follow_numbers=False)
     if known.missing(draft) and _numbers_stay_few(draft, known):
         _infer(known, model, follow_numbers=True)
     _as_the_file_says(known, draft, inputs)
@@ -77,6 +76,17 @@ def inferred(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
             raise LimitError(
                 f"value {quoted(name)} would be {shape(dims)}: more than any machine holds"
             )
+    return known
+
+
+def _given(draft: Draft, inputs: Mapping[str, Sequence[int]]) -> Known:
+    """What is known from the start: inputs and weights."""
+    known = Known()
+    for each in draft.inputs:
+        known.shapes[each.name] = tuple(inputs[each.name])
+        known.types[each.name] = each.element
+    for name, array in draft.tensors.items():
+        known.shapes[name], known.types[name] = array.shape, draft.elements[name]
     return known
 
 

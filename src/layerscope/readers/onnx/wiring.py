@@ -6,11 +6,14 @@ import heapq
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 
-from onnx import NodeProto
+from onnx import NodeProto, defs
 
 from layerscope.errors import ReadError
 from layerscope.net import values_read
+from layerscope.readers.onnx.draft import OWN_DOMAINS
 from layerscope.text import nearest_hint, quoted
+
+_OPTIONAL = defs.OpSchema.FormalParameterOption.Optional
 
 
 def label(node: NodeProto) -> str:
@@ -33,6 +36,64 @@ def with_inner(
             nodes = list(change(graph.node))
             del graph.node[:]
             graph.node.extend(nodes)
+    return node
+
+
+def renamed(node: NodeProto, old: str, new: str) -> NodeProto:
+    """The node reading another value in the place of one, also in the graphs inside it."""
+    if old not in values_read(node):
+        return node
+    node = deepcopy(node)
+    waiting = [node]
+    while waiting:
+        reader = waiting.pop()
+        reader.input[:] = [new if name == old else name for name in reader.input]
+        for attribute in reader.attribute:
+            held = [attribute.g] if attribute.HasField("g") else []
+            for graph in (*held, *attribute.graphs):
+                if old not in {each.name for each in (*graph.input, *graph.initializer)}:
+                    waiting += graph.node
+    return node
+
+
+def with_every_output(
+    nodes: Iterable[NodeProto], given: Iterable[str], opset: int
+) -> list[NodeProto]:
+    """The nodes with a name for each output that is left out and that their op always has.
+
+    ONNX Runtime crashes on a Split, If or Loop without, and refuses other ops.
+    """
+    nodes = list(nodes)
+    taken = set(given)
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        taken.update(node.output)
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                taken.update(each.name for each in (*graph.input, *graph.initializer))
+                waiting += graph.node
+
+    def complete(some: Iterable[NodeProto]) -> list[NodeProto]:
+        return [with_inner(_with_outputs(node, opset, taken), complete) for node in some]
+
+    return complete(nodes) if "" in taken else nodes  # hardly any file leaves one out
+
+
+def _with_outputs(node: NodeProto, opset: int, taken: set[str]) -> NodeProto:
+    own = node.domain in OWN_DOMAINS and defs.has(node.op_type, opset)
+    if "" not in node.output or not own:
+        return node
+    formal = defs.get_schema(node.op_type, opset).outputs
+    node = deepcopy(node)
+    first = node.name or next(filter(None, node.output), node.op_type)
+    for i, name in enumerate(node.output):
+        if not name and formal and formal[min(i, len(formal) - 1)].option != _OPTIONAL:
+            name = f"{first}/{i}"
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            node.output[i] = name
     return node
 
 

@@ -61,9 +61,23 @@ def open_module(module: Any, example: Any, asked: Mapping[str, Sequence[int]] | 
 
     if asked:
         raise UsageError("input_shapes are for files; a module's example input says its shapes")
+    module = _unwrapped(module)
     _refuse(module)
     draft, shapes = exported(module, example)
     return _finished(built(draft, shapes), draft, shapes)
+
+
+def _unwrapped(module: Any) -> Any:
+    """The module within what `torch.compile` or a data-parallel wrapper has made of it."""
+    import torch
+
+    while True:
+        if hasattr(module, "_orig_mod"):
+            module = module._orig_mod
+        elif isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
 
 
 def _refuse(module: Any) -> None:

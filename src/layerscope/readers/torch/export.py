@@ -66,6 +66,7 @@ def _exported(module: Any, example: Example) -> tuple[Any, int]:
     import torch
 
     program, batch = _program(module, example)
+    _drop_plain_outputs(program)
     made = torch.onnx.export(
         program,
         dynamo=True,
@@ -76,6 +77,23 @@ def _exported(module: Any, example: Example) -> tuple[Any, int]:
     return made, batch
 
 
+def _drop_plain_outputs(program: Any) -> None:
+    """Have a program give None where `forward` returns a number or a text that is no tensor.
+
+    The ONNX exporter stops at those; None it leaves out.
+    """
+    from torch.export.graph_signature import ConstantArgument, OutputSpec
+
+    specs = program.graph_signature.output_specs
+    node = next(each for each in program.graph.nodes if each.op == "output")
+    given = list(node.args[0])
+    for i, spec in enumerate(specs):
+        if isinstance(spec.arg, ConstantArgument):
+            none = ConstantArgument(name=spec.arg.name, value=None)
+            specs[i], given[i] = OutputSpec(spec.kind, none, spec.target), None
+    node.args = (tuple(given),)
+
+
 def _drafted(module: Any, made: Any, batch: int) -> tuple[Draft, Shapes]:
     """The draft of the exporter's model, tidied and with the module's names."""
     model = made.model
@@ -84,7 +102,8 @@ def _drafted(module: Any, made: Any, batch: int) -> tuple[Draft, Shapes]:
     tidied(model, origins, own)
     inner = before_bias(model, origins)
     inputs = [value.name for value in model.graph.inputs]
-    leaves = {path for path, part in module.named_modules() if _is_leaf(part)}
+    parts = module.named_modules(remove_duplicate=False)  # a part may have several paths
+    leaves = {path for path, part in parts if _is_leaf(part)}
     rename(model, origins, leaves, [*inputs, *model.graph.initializers])
     draft = _draft(type(module).__name__, model)
     draft.inner = frozenset(value.name for value in inner)
@@ -137,7 +156,7 @@ def _program(module: Any, example: Example) -> tuple[Any, int]:
 
 def _specs(value: Any, free: Any) -> Any:
     if isinstance(value, (tuple, list)):
-        return [_specs(each, free) for each in value]
+        return type(value)(_specs(each, free) for each in value)
     if isinstance(value, dict):
         return {name: _specs(each, free) for name, each in value.items()}
     return free
