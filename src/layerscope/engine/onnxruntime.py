@@ -229,7 +229,7 @@ def prepared(net: Net, inputs: Any) -> dict[str, Fed]:
         LayerscopeError: what `layerscope.inputs.prepare_all` raises.
     """
     shapes = {name: net.graph.shapes[name] for name in net.inputs}
-    return prepare_all(inputs, shapes, net.preprocessing, net.optional, _dtypes(net))
+    return prepare_all(inputs, shapes, net.preprocessing, net.optional, input_types(net))
 
 
 def wanted_blobs(net: Net, blobs: Sequence[str]) -> list[str]:
