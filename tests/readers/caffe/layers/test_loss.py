@@ -334,7 +334,7 @@ def test_without_labels_the_losses_are_left_out(trained):
         ls.errors.UsageError, match='blob "loss" needs input label, which is not fed'
     ):
         trained.run(x, ["loss"])
-    with pytest.raises(ls.errors.UsageError, match="inputs are x, label; missing: x$"):
+    with pytest.raises(ls.errors.UsageError, match=r"inputs are x, label; missing: x$"):
         trained.run({"label": label})
 
 
