@@ -186,3 +186,16 @@ def test_what_has_no_arithmetic_says_so(tmp_path: Path) -> None:
     assert "conf 1x12" in str(found) and found.strongest is None
     assert found.as_json()["recomputed"] is None
     assert found.picture().png(40).startswith(b"\x89PNG")
+
+
+def test_a_place_that_a_stride_leaves_empty(tmp_path: Path) -> None:
+    """Between the filters of a deconvolution: nothing is read, and all surfaces say so."""
+    layer = """layer { name: "up" type: "Deconvolution" bottom: "x" top: "y"
+        convolution_param { num_output: 3 kernel_size: 2 stride: 3 bias_term: false } }"""
+    net = net_of(tmp_path, (1, 2, 4, 5), layer).filled()
+    found = ls.explain(net, np.ones((1, 2, 4, 5), np.float32), "y:1,2,2")
+    assert found.value == found.recomputed == 0 and found.strongest is None
+    assert "reads nothing of x: 8 cells left empty by the stride" in str(found)
+    found.save(tmp_path / "unit.svg")
+    drawn = (tmp_path / "unit.svg").read_text()
+    assert "reads nothing of x" in drawn and "patch, empty" in drawn and "finite" not in drawn

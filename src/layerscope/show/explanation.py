@@ -164,7 +164,7 @@ def _order(step: Step) -> str:
 
 
 def _rows(step: Step, operands: Sequence[Operand]) -> Iterator[str]:
-    weighed = step.operands[0].weight is not None
+    weighed = any(operand.weight is not None for operand in step.operands)
     named = [place(o.source, o.index) for o in operands]
     wide = max(map(len, named), default=0)
     for words, operand in zip(named, operands, strict=True):
@@ -185,6 +185,9 @@ def window_lines(step: Step, window: Window) -> Iterator[str]:
     total = len(window.values)
     source = printable(step.operands[0].source if step.operands else step.terms[0].source, 40)
     rows, columns = spans(window)
+    if not rows:
+        yield f"   reads nothing of {source}: {outside_words(step)}"
+        return
     outside = f"; {outside_words(step)} (.)" if step.outside else ""
     yield f"   reads rows {rows}, columns {columns} of {source}{outside}"
     if window.weights is None:
@@ -209,7 +212,9 @@ def window_lines(step: Step, window: Window) -> Iterator[str]:
 
 
 def spans(window: Window) -> tuple[str, str]:
-    """The rows and the columns that are read; in a deconvolution those that are there."""
+    """The rows and the columns that are read; in a deconvolution those that are there, if any."""
+    if not window.inside.any():
+        return "", ""
     found = []
     for places, others in ((window.rows, (0, 2)), (window.columns, (0, 1))):
         backward = len(places) > 1 and places[0] >= places[-1]

@@ -255,6 +255,8 @@ def _draw_end(board: Board, found: Derivation, box: tuple[float, float, float]) 
 def _where(step: Step, window: Window) -> str:
     source = printable(step.operands[0].source if step.operands else step.terms[0].source, 40)
     rows, columns = spans(window)
+    if not rows:
+        return f"reads nothing of {source}"
     whose = f"{window.labels[0]} of " if window.weights is None else ""
     return f"{whose}{source}, y {rows}, x {columns}"
 
@@ -314,7 +316,7 @@ def _heading(name: str, numbers: NDArray[Any]) -> str:
     """What a column shows and from where to where, as exactly as there is room for."""
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
-        return f"{name}, not finite"
+        return f"{name}, not finite" if numbers.size else f"{name}, empty"
     for digits in (3, 2, 1):
         low, high = (number(float(end), digits) for end in (finite.min(), finite.max()))
         words = f"{name}, {low} … {high}"

@@ -85,6 +85,17 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
      {"pads": [1, 0, 0, 1], "strides": [2, 3], "dilations": [2, 1]}),
     ("ConvTranspose", (X, RANDOM.normal(size=(4, 3, 2, 2)).astype(np.float32)),
      {"group": 2, "strides": [2, 2]}),
+    *(("ConvTranspose", (X, RANDOM.normal(size=(4, 3, 3, 4)).astype(np.float32)),
+       {"strides": [2, 3], **more}) for more in (
+        {"output_padding": [1, 2]}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"},
+        {"auto_pad": "VALID"}, {"output_shape": [12, 14]},
+        {"output_shape": [12, 14], "output_padding": [1, 2]})),
+    *(("Conv", (X, RANDOM.normal(size=(3, 4, 4, 3)).astype(np.float32)),
+       {"auto_pad": auto, "strides": [3, 2]}) for auto in ("SAME_UPPER", "SAME_LOWER", "VALID")),
+    *((op, (X,), {"auto_pad": auto, "kernel_shape": [3, 4], "strides": [2, 1]})
+      for auto in ("SAME_UPPER", "SAME_LOWER") for op in ("MaxPool", "AveragePool")),
+    ("AveragePool", (X,), {"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}),
+    ("MaxPool", (X,), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
     ("Gemm", (ROWS, ROWS, ROWS[:, 0]), {"transB": 1, "alpha": 0.5, "beta": 2.0}),
     ("Gemm", (ROWS, ROWS), {"transA": 1}),
     ("MatMul", (X, RANDOM.normal(size=(4, 5, 3)).astype(np.float32)), {}),

@@ -17,6 +17,7 @@ from layerscope.measure.explain.registry import (
     rule,
     total,
 )
+from layerscope.measure.padding import pads_before
 
 
 def spread(numbers: NDArray[np.int64], axis: int, axes: int) -> NDArray[np.int64]:
@@ -27,14 +28,13 @@ def spread(numbers: NDArray[np.int64], axis: int, axes: int) -> NDArray[np.int64
 
 
 def taps(
-    node: Node, where: Places, kernel: list[int], pads: list[int]
+    node: Node, where: Places, kernel: list[int]
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
     """Where the taps of windows lie on each spatial axis, (n, k), and whether inside."""
     space = node.shape(0)[2:]
     strides = node.attribute("strides", [1] * len(space))
     dilations = node.attribute("dilations", [1] * len(space))
-    if node.attribute("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-        raise NoArithmeticError(node.proto.op_type)
+    pads = pads_before(node.settings, kernel, space, node.out[2:])
     places, inside = [], []
     for axis, size in enumerate(space):
         first = where[2 + axis] * strides[axis] - pads[axis]
@@ -82,8 +82,7 @@ def conv(node: Node, where: Places) -> Reading:
     filters, channels = node.shape(1)[0], node.shape(0)[1]
     axes = len(kernel)
     group = int(node.attribute("group", 1))
-    pads = node.attribute("pads", [0] * 2 * axes)
-    places, inside = taps(node, where, kernel, pads)
+    places, inside = taps(node, where, kernel)
     channel = where[1]
     first = channel // (filters // group) * (channels // group)
     members = column(first, 1 + axes) + spread(np.arange(per_group), 0, 1 + axes)
@@ -101,9 +100,7 @@ def conv_transpose(node: Node, where: Places) -> Reading:
     group = int(node.attribute("group", 1))
     strides = node.attribute("strides", [1] * axes)
     dilations = node.attribute("dilations", [1] * axes)
-    pads = node.attribute("pads", [0] * 2 * axes)
-    if any(node.attribute(name, None) for name in ("output_shape", "output_padding")):
-        raise NoArithmeticError("ConvTranspose")
+    pads = pads_before(node.settings, kernel, node.out[2:], node.shape(0)[2:], transposed=True)
     places, inside = [], []
     for axis, size in enumerate(node.shape(0)[2:]):
         reach = (where[2 + axis] + pads[axis])[:, None] - np.arange(kernel[axis]) * dilations[axis]

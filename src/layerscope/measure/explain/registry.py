@@ -104,9 +104,14 @@ class Node:
         """Its inputs; "" for one that is left out."""
         return tuple(self.proto.input)
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its attributes; text as bytes."""
+        return self.values.attributes(self.proto)
+
     def attribute(self, name: str, default: Any) -> Any:
         """An attribute, or the default where it is not set."""
-        return self.values.attributes(self.proto).get(name, default)
+        return self.settings.get(name, default)
 
     def has(self, position: int) -> bool:
         """Whether the input at a position is given."""

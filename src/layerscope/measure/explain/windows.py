@@ -25,8 +25,7 @@ def _window(node: Node, where: Places) -> tuple[Terms, int]:
     axes = len(space)
     globally = node.proto.op_type.startswith("Global")
     kernel = list(space) if globally else list(node.attribute("kernel_shape", space))
-    pads = [0] * 2 * axes if globally else list(node.attribute("pads", [0] * 2 * axes))
-    places, inside = taps(node, where, kernel, pads)
+    places, inside = taps(node, where, kernel)
     lead = (column(where[0], axes), column(where[1], axes))
     index, numbers, there = windowed(node, lead, places, inside)
     return Terms(node.inputs[0], index, numbers, inside=there), prod(kernel)
@@ -64,7 +63,7 @@ def average_pool(node: Node, where: Places) -> Reading:
     assert terms.inside is not None
     inside = terms.inside.reshape(len(terms.values), -1).sum(axis=1)
     padded = bool(node.attribute("count_include_pad", 0))
-    if node.attribute("ceil_mode", 0):
+    if padded and node.attribute("ceil_mode", 0):
         raise NoArithmeticError("AveragePool with ceil_mode")
     divisor = np.full(len(inside), area) if padded else inside
     sums = total(terms.values)

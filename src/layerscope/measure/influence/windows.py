@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from layerscope.measure.boxes import Box
 from layerscope.measure.influence.step import Rule, Step, along, first, rule
+from layerscope.measure.padding import pads_before
 from layerscope.measure.places import Places, gathered, moved, reading, summed, within
 
 
@@ -19,25 +20,12 @@ def _windows(step: Step, kernel: list[int]) -> list[tuple[int, range]]:
     axes = len(kernel)
     strides = step.get("strides") or [1] * axes
     gaps = step.get("dilations") or [1] * axes
-    pads = step.get("pads") or [0] * 2 * axes
     reach = [gap * (k - 1) + 1 for gap, k in zip(gaps, kernel, strict=True)]
-    small, large = step.dims[0][2:], step.out[0][2:]
-    if step.kind != "ConvTranspose":
-        small, large = large, small
-    before = list(pads[:axes])
-    auto = step.get("auto_pad", "NOTSET")
-    if auto.startswith("SAME") or (step.kind == "ConvTranspose" and step.get("output_shape")):
-        rest = step.get("output_padding") or [0] * axes
-        if step.kind != "ConvTranspose":
-            rest = [0] * axes
-        for k in range(axes):
-            total = max(0, strides[k] * (small[k] - 1) + rest[k] + reach[k] - large[k])
-            upper = auto == "SAME_UPPER"
-            before[k] = total // 2 if upper or step.kind != "ConvTranspose" else -(-total // 2)
-            if auto == "SAME_LOWER":
-                before[k] = total - total // 2
-    elif auto == "VALID":
-        before = [0] * axes
+    image, out = step.dims[0][2:], step.out[0][2:]
+    transposed = step.kind == "ConvTranspose"
+    if transposed:
+        image, out = out, image
+    before = pads_before(step.settings, kernel, image, out, transposed=transposed)
     return [
         (s, range(-p, -p + r, gap) if r > 1 else range(-p, -p + 1))
         for s, p, r, gap in zip(strides, before, reach, gaps, strict=True)

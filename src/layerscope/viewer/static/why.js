@@ -83,7 +83,8 @@ function stepBox(step) {
   const { window: found } = step;
   if (found) {
     const outside = step.outside ? `; ${step.outside}` : "";
-    box.append(make("p", "dim", `reads rows ${found.rows}, columns ${found.columns}${outside}`));
+    const reads = found.rows ? `rows ${found.rows}, columns ${found.columns}` : "nothing";
+    box.append(make("p", "dim", `reads ${reads}${outside}`));
     if (found.planes.length && !found.winner) {
       box.append(make("p", "dim", `${found.planes.length} of ${found.total} channels shown, largest sums first`));
     }
