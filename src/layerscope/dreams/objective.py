@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from layerscope.dreams.target import Target
 from layerscope.engine.gradient.run import Program
+from layerscope.engine.gradient.tape import FLOATS
 from layerscope.engine.onnxruntime import fed_and_fitting, run
 from layerscope.errors import ReadError, UnsupportedError, UsageError
 from layerscope.inputs import linear, settled
@@ -45,9 +46,9 @@ def image_input(net: Net) -> str:
             f"input {quoted(name)} takes {times(dims)}, which is no image: dreaming needs"
             " N x C x H x W with 1 or 3 channels"
         )
-    if net.graph.types.get(name, TensorProto.FLOAT) != TensorProto.FLOAT:
+    if net.graph.types.get(name, TensorProto.FLOAT) not in FLOATS:
         raise UnsupportedError(
-            f"input {quoted(name)} does not take float32 numbers, so the image cannot be changed"
+            f"input {quoted(name)} takes whole numbers, so the image cannot be changed"
             " little by little"
         )
     return name

@@ -62,6 +62,12 @@ def convolutions() -> list[Case]:
         ("more", (1, 2, 3, 3), (2, 2, 3, 3), {"strides": [3, 2], "output_padding": [2, 1]}),
         ("dilation", (1, 2, 3, 4), (2, 2, 2, 3), {"dilations": [2, 2]}),
         ("shape", (1, 2, 3, 3), (2, 2, 3, 3), {"strides": [2, 2], "output_shape": [6, 6]}),
+        (
+            "shape more",
+            (1, 2, 4, 5),
+            (2, 3, 3, 2),
+            {"strides": [2, 3], "output_shape": [9, 14], "output_padding": [1, 1]},
+        ),
         ("line", (2, 2, 4), (2, 3, 3), {"strides": [2]}),
     ]
     for label, x, w, settings in table:

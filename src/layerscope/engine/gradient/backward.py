@@ -13,7 +13,7 @@ import onnx
 from onnx import helper
 
 from layerscope.engine.gradient.registry import QUANTIZED, STOPS, Node, rules
-from layerscope.engine.gradient.tape import Tape, sized_by_run
+from layerscope.engine.gradient.tape import FLOATS, Tape, sized_by_run
 from layerscope.errors import UnsupportedError
 from layerscope.net import Graph, Net, once, values_read
 from layerscope.text import quoted
@@ -44,12 +44,15 @@ class Backward:
         seeds: target value to the input that takes its gradient.
         gradients: wanted value to the value that holds its gradient; "" where that is zero.
         order: every value that has a gradient, in the order in which those are computed.
+        givers: value to the parts that its gradient is the sum of, each with the position of the
+            node that gave it; those of the seeds are left out.
     """
 
     net: Net
     seeds: dict[str, str]
     gradients: dict[str, str]
     order: dict[str, str]
+    givers: dict[str, dict[str, int]]
 
 
 def backward(
@@ -79,6 +82,7 @@ def backward(
     seeds = {target: f"gradient/seed:{target}" for target in dict.fromkeys(targets)}
     parts: dict[str, list[str]] = {target: [seed] for target, seed in seeds.items()}
     order: dict[str, str] = {}
+    givers: dict[str, dict[str, int]] = {}
     names = layer_names(net)
     left: dict[str, dict[str, str]] = {}  # layer -> value to the one that is read in its place
     for i in sorted(between.nodes, reverse=True):
@@ -94,8 +98,10 @@ def backward(
         for position, dx in found.items():
             if position in node.wanted and dx:
                 parts.setdefault(node.inputs[position], []).append(dx)
+                givers.setdefault(node.inputs[position], {})[dx] = i
     gradients = {value: tape.total(value, parts, order) for value in wanted}
-    return Backward(replace(net, graph=_joined(graph, tape, seeds, order)), seeds, gradients, order)
+    joined = replace(net, graph=_joined(graph, tape, seeds, order, givers))
+    return Backward(joined, seeds, gradients, order, givers)
 
 
 def pruned(found: Backward, values: Iterable[str], given: Collection[str] = ()) -> Net:
@@ -231,7 +237,13 @@ def layer_names(net: Net) -> list[str]:
     return names
 
 
-def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], order: dict[str, str]) -> Graph:
+def _joined(
+    graph: Graph,
+    tape: Tape,
+    seeds: dict[str, str],
+    order: dict[str, str],
+    givers: dict[str, dict[str, int]],
+) -> Graph:
     """Forward and backward as one graph."""
     forward = [n for i, node in enumerate(graph.nodes) for n in tape.replaced.get(i, [node])]
     shapes = dict(graph.shapes) | {name: a.shape for name, a in tape.tensors.items()}
@@ -239,6 +251,7 @@ def _joined(graph: Graph, tape: Tape, seeds: dict[str, str], order: dict[str, st
         name: helper.np_dtype_to_tensor_dtype(a.dtype) for name, a in tape.tensors.items()
     }
     types |= {gradient: tape.type(value) for value, gradient in order.items()}
+    types |= {part: tape.type(value) for value, parts in givers.items() for part in parts}
     free = sized_by_run(graph)
     for target, seed in seeds.items():
         dims = graph.shapes[target]
@@ -311,7 +324,9 @@ def dependent(net: Net, target: str, wanted: str) -> tuple[bool, str]:
         if touched.isdisjoint(values_read(node)):
             continue
         touched.update(node.output)
-        stops = node.op_type in STOPS | {"Cast"} or node.doc_string == "gradient: stops"
+        ends = (graph.types.get(value) for value in (node.input[0], node.output[0]))
+        whole = node.op_type == "Cast" and any(element not in FLOATS for element in ends)
+        stops = whole or node.op_type in STOPS or node.doc_string == "gradient: stops"
         if not stop and stops:
             stop = names[i]
     return target in touched, stop

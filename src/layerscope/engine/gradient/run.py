@@ -9,10 +9,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import helper
 
 from layerscope.blobs import Blobs
 from layerscope.engine.gradient.backward import Backward, backward, dependent, layer_names, pruned
 from layerscope.engine.gradient.tape import FLOATS, sized_by_run
+from layerscope.engine.gradient.widening import widened
 from layerscope.engine.onnxruntime import Session, fed_and_fitting, run, wanted_blobs
 from layerscope.errors import UnknownNameError, UnsupportedError, UsageError
 from layerscope.net import Net
@@ -30,7 +32,7 @@ class Program:
     """Forward and backward of some targets and wanted values, as one session.
 
     Args:
-        net: at the shapes of the run.
+        net: at the shapes of the run; one of half numbers is computed in float32.
         targets, wanted, blocked: see `backward`.
         given: forward values that are fed and not computed again; see `pruned`.
         also: forward values that `run` gives beside the gradients.
@@ -53,8 +55,9 @@ class Program:
         spins: bool = True,
         mode: str = "",
     ) -> None:
+        net = widened(net)
         # Not the net: programs are kept by net, and one that held it would keep it for ever.
-        self._forward = net.graph.nodes, layer_names(net)
+        self._layers = layer_names(net)
         self.found: Backward = backward(net, targets, wanted, blocked, mode)
         seeds = self.found.seeds.values()
         made = dict.fromkeys(g for g in self.found.gradients.values() if g and g not in seeds)
@@ -73,7 +76,7 @@ class Program:
             feeds: input or given value to array.
             seeds: target value to the gradient put on it.
         """
-        known = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
+        known = self._fed(feeds, seeds)
         given = {name: known[name] for name in self._net.inputs}
         arrays = self._session.run(given) if self._session else []
         known.update(zip(self._values, arrays, strict=True))
@@ -82,18 +85,33 @@ class Program:
 
     def nan_at(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> str:
         """The first layer that gives back what is not a number, walking from the targets."""
-        order = self.found.order
-        known = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
-        names = [g for g in dict.fromkeys(order.values()) if g not in known]
-        net = pruned(self.found, names)
-        given = {name: known[name] for name in net.inputs}
-        arrays = known | dict(zip(names, Session(net, names).run(given), strict=True))
+        known, order = self._fed(feeds, seeds), self.found.order
+        self._add(known, order.values())
         for value, gradient in order.items():
-            if np.isnan(arrays[gradient]).any():
-                nodes, layers = self._forward
-                reader = next(i for i, node in enumerate(nodes) if value in node.input)
-                return layers[reader]
+            if np.isnan(known[gradient]).any():
+                givers = self.found.givers[value]
+                self._add(known, givers)
+                # None of them where infinities of two cancel out.
+                odd = [node for part, node in givers.items() if np.isnan(known[part]).any()]
+                return self._layers[next(iter([*odd, *givers.values()]))]
         return ""
+
+    def _fed(self, feeds: Mapping[str, Array], seeds: Mapping[str, Array]) -> dict[str, Array]:
+        """What the graph is given by name, in the types that it takes."""
+        known = {**feeds, **{self.found.seeds[t]: array for t, array in seeds.items()}}
+        types = self.found.net.graph.types
+        return {
+            name: np.asarray(array, helper.tensor_dtype_to_np_dtype(types[name]))
+            for name, array in known.items()
+        }
+
+    def _add(self, known: dict[str, Array], names: Iterable[str]) -> None:
+        """Compute values of the graph that are not known yet."""
+        names = [name for name in dict.fromkeys(names) if name not in known]
+        if names:
+            net = pruned(self.found, names)
+            given = {name: known[name] for name in net.inputs}
+            known.update(zip(names, Session(net, names).run(given), strict=True))
 
 
 def gradient(

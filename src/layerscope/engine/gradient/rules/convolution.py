@@ -58,7 +58,11 @@ def conv_window(t: Tape, node: Node, *, transposed: bool = False) -> Window:
     elif auto == "VALID":
         pads = [0] * (2 * n)
     if transposed and "output_shape" in node.settings:
-        total = [(o - 1) * s + r - i for o, s, r, i in zip(out, strides, reach, space, strict=True)]
+        more = node.get("output_padding", [0] * n)
+        total = [
+            (o - 1) * s + m + r - i
+            for o, s, m, r, i in zip(out, strides, more, reach, space, strict=True)
+        ]
         small, large = [p // 2 for p in total], [p - p // 2 for p in total]
         upper = auto == "SAME_UPPER"
         pads = [*small, *large] if upper else [*large, *small]
