@@ -110,6 +110,7 @@ class Layer:
         summary: what it does, in one line with its settings.
         reason: why it is not computed, in one line; "" when it is.
         needs: the layers it would read that are not computed; empty when it is computed.
+        lost: the blobs it would write; empty when it is computed.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Layer:
     summary: str = ""
     reason: str = ""
     needs: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,13 +345,11 @@ def _wanted(net: Net, blobs: Sequence[str], fitting: Net) -> list[str]:
         try:
             wanted.append(known[aliases.get(name, name)].name)
         except UnknownNameError as error:
-            lost = net.not_computed
-            if not lost:
-                raise
-            raise UnknownNameError(
-                f"{error}; {plural(len(lost), 'layer')} not computed, so what they write is not"
-                f" there: {printable(lost[0].reason, 160)}"
-            ) from None
+            for layer in net.not_computed:
+                if name in layer.lost:
+                    reason = printable(layer.reason, 200)
+                    raise UnsupportedError(f"blob {quoted(name)}: {reason}") from None
+            raise error
     for name in wanted:
         if name not in fitting.blobs:
             unfed = ", ".join(printable(n) for n in net.inputs if n not in fitting.inputs)

@@ -178,11 +178,11 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "text input": (model([node("Identity", "x", "y")], {"x": (TensorProto.STRING, (1,))}, "y"), 4,
                    'input "x" takes text'),
     "sequence input": (sequence_input(), 4, 'input "x" is a sequence'),
-    "sizes free": (model([node("Relu", "x", "y")], IMAGE, "y"), 2,
+    "sizes free": (model([node("Relu", "x", "y")], IMAGE, "y"), 4,
                    'input "x" has height (H) and width (W) free: give --input-shape x=1,3,224,224'),
-    "last axis free": (model([node("Relu", "ids", "y")], {"ids": ("N", "length")}, "y"), 2,
+    "last axis free": (model([node("Relu", "ids", "y")], {"ids": ("N", "length")}, "y"), 4,
                        'input "ids" has axis 1 (length) free: give --input-shape ids=1,128'),
-    "no shape": (model([node("Relu", "x", "y")], {"x": None or (1, None)}, "y"), 2, "axis 1 free"),
+    "no shape": (model([node("Relu", "x", "y")], {"x": None or (1, None)}, "y"), 4, "axis 1 free"),
     "does not fit": (model([node("MatMul", "x w", "y", "fc")], {"x": (1, 3)}, "y",
                            {"w": numbers(4, 5)}), 4, "does not accept"),
     "git lfs": (b"version https://git-lfs.github.com/spec/v1\n", 3, "Git LFS pointer"),
@@ -400,11 +400,12 @@ def test_a_blob_behind_an_unknown_op(tmp_path: Path, capsys: pytest.CaptureFixtu
     )  # fmt: skip
     np.save(tmp_path / "x.npy", numbers(1, 2))
     words = [str(saved(tmp_path, made)), str(tmp_path / "x.npy"), "-o", str(tmp_path / "y.png")]
-    assert cli.run(["show", *words, "--blob", "boxes"]) == 2
+    assert cli.run(["show", *words, "--blob", "boxes"]) == 4
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert 'blob "boxes" is not in net "little"' in err and "1 layer not computed" in err
-    assert 'node "nms" (TRT::Unheard)' in err
+    assert 'error: blob "boxes": node "nms" (TRT::Unheard)' in err
+    assert cli.run(["show", *words, "--blob", "box"]) == 2
+    assert 'blob "box" is not in net "little"' in capsys.readouterr().err
     assert cli.run(["show", *words, "--blob", "r"]) == 0
 
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import layerscope as ls
-from layerscope.errors import LayerscopeError, ReadError, UsageError
+from layerscope.errors import LayerscopeError, ReadError
 from readers.onnx.models import model, node, numbers, plain_run, saved
 
 WEIGHTS = numbers(400, 2)
@@ -62,6 +62,7 @@ def refused(path: Path, kind: type[LayerscopeError], words: str) -> None:
         ls.open(path)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert 'weights "w"' in str(caught.value)
+    assert str(caught.value).endswith('; node "fc" (MatMul) reads it')
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_cache_that_links_model_and_weights_to_one_store(folder: Path, tmp_pat
 
 
 def test_missing_file(folder: Path) -> None:
-    refused(saved(folder, external("gone.bin")), UsageError, "gone.bin is missing")
+    refused(saved(folder, external("gone.bin")), ReadError, "gone.bin is missing")
 
 
 def test_not_a_regular_file(folder: Path) -> None:

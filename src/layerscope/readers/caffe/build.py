@@ -129,8 +129,9 @@ class NetBuilder:
         known = tuple(self._current[b] for b in message.bottom if b in self._current)
         family = kind.family if kind else "unknown"
         needs = tuple(dict.fromkeys(self._aside[b] for b in message.bottom if b in self._aside))
+        name, lost = message.name, tuple(message.top)
         self.layers.append(
-            Layer(message.name, message.type, family, known, (), reason=reason, needs=needs)
+            Layer(name, message.type, family, known, (), reason=reason, needs=needs, lost=lost)
         )
         for top in (*message.top, *self._along[id(message)]):
             self._current.pop(top, None)

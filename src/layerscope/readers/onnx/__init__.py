@@ -36,9 +36,9 @@ def open_onnx(file: InputFile, asked: Mapping[str, Sequence[int]] | None = None)
         asked: input name to shape, where the file leaves an axis free or another size is wanted.
 
     Raises:
-        UsageError: an input's shape is not known, or a file with weights is not there.
-        ReadError: the file is damaged.
-        UnsupportedError: it holds what ONNX Runtime does not run.
+        UsageError: a shape that is asked for does not fit.
+        ReadError: the file is damaged, or one with its weights is not there.
+        UnsupportedError: an input's shape is not known, or it holds what ONNX Runtime does not run.
         LimitError: larger than any real net.
     """
     draft = parse(file)

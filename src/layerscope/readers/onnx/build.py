@@ -175,8 +175,9 @@ class NetBuilder:
         )  # fmt: skip
         if reason:
             why = self._unknown(node) or next(self._broken[e] for e in reads if e in self._broken)
-            self._broken.update({each: why for each in node.output if each})
-            self.layers.append(replace(layer, reason=reason))
+            lost = tuple(each for each in node.output if each)
+            self._broken.update(dict.fromkeys(lost, why))
+            self.layers.append(replace(layer, reason=reason, lost=lost))
             return
         start = len(self.nodes)
         for part in parts:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from layerscope.errors import ReadError, SystemFaultError, UsageError
+from layerscope.errors import ReadError, SystemFaultError
 from layerscope.text import printable, quoted
 
 KEYS = frozenset({"location", "offset", "length", "checksum"})
@@ -38,8 +38,7 @@ class Folder:
             needed: how many bytes its shape and type ask for.
 
         Raises:
-            ReadError: the place is outside the folder, or the file ends before it.
-            UsageError: there is no such file.
+            ReadError: the place is outside the folder, there is no such file, or it ends before.
         """
         what = f"weights {quoted(tensor)}"
         unknown = sorted(set(entries) - KEYS)
@@ -95,7 +94,7 @@ class Folder:
         try:
             handle = os.open(path, flags)
         except FileNotFoundError:
-            raise UsageError(
+            raise ReadError(
                 f"{what}: {shown} is missing; it has to lie beside {printable(self._model.name)}"
             ) from None
         except (OSError, ValueError) as error:

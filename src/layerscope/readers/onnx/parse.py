@@ -105,8 +105,19 @@ def _tensors(
     for i, each in enumerate(graph.initializer):
         if each.name in tensors:
             raise ReadError(f"two weights have the name {quoted(each.name)}")
-        tensors[each.name] = array_of(each, folder, parts.numbers.get(i))
+        try:
+            tensors[each.name] = array_of(each, folder, parts.numbers.get(i))
+        except ReadError as error:
+            raise ReadError(f"{error}{_reader(graph, each.name)}") from None
     return tensors, {each.name: each.data_type for each in graph.initializer}
+
+
+def _reader(graph: GraphProto, name: str) -> str:
+    """Which node a tensor is for, at the end of a message."""
+    node = next((each for each in graph.node if name in each.input), None)
+    if node is None:
+        return ""
+    return f"; node {quoted(node.name or node.output[0])} ({printable(node.op_type, 40)}) reads it"
 
 
 def _input(info: ValueInfoProto, file: str) -> Input:

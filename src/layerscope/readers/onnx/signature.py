@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from layerscope.errors import UsageError
+from layerscope.errors import UnsupportedError, UsageError
 from layerscope.net import Named
 from layerscope.readers.onnx.draft import Dims, Draft, Input
 from layerscope.text import printable, quoted, shape
@@ -23,7 +23,8 @@ def input_shapes(draft: Draft, asked: Mapping[str, Sequence[int]]) -> tuple[Shap
         asked: what the caller wants in place of what the file says.
 
     Raises:
-        UsageError: an axis other than the batch is free and the caller does not say its size.
+        UsageError: a shape that is asked for does not fit.
+        UnsupportedError: an axis other than the batch is free and the caller does not say its size.
         UnknownNameError: there is no such input.
     """
     known = Named(
@@ -75,7 +76,7 @@ def _check_rank(given: Input, dims: tuple[int, ...]) -> None:
 def _resolved(given: Input, sizes: Mapping[str, int]) -> tuple[int, ...]:
     name = printable(given.name, 60)
     if given.dims is None:
-        raise UsageError(
+        raise UnsupportedError(
             f"input {quoted(given.name)} has no shape in the file: give"
             f" --input-shape {name}=1,3,224,224"
         )
@@ -89,7 +90,7 @@ def _resolved(given: Input, sizes: Mapping[str, int]) -> tuple[int, ...]:
     words = [_axis_words(axes[i], given.dims[i]) for i in free]
     together = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
     guess = [d if isinstance(d, int) else _USUAL.get(axes[i], 128) for i, d in enumerate(dims)]
-    raise UsageError(
+    raise UnsupportedError(
         f"input {quoted(given.name)} has {together} free: give"
         f" --input-shape {name}={','.join(map(str, guess))}"
     )
