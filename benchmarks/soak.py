@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -24,6 +25,7 @@ from websockets.asyncio.client import connect
 from layerscope.demo import images
 
 WARM_UP = 1500  # then every image, blob and kind of question has been used
+SETTLED = 3.0  # seconds, in which what the last pages had is given back
 MEGABYTES, DESCRIPTORS, THREADS = 20.0, 2, 2
 BLOBS = ("conv1", "conv1@conv1", "pool2", "conv5", "fc6", "prob", "no such blob")
 
@@ -130,8 +132,10 @@ def main() -> int:
         assert server.stdout is not None
         url, token = server.stdout.readline().strip().split("/#token=")
         asyncio.run(Pages(url, token, 0).many(WARM_UP))
+        time.sleep(SETTLED)
         before = state(server.pid)
         asyncio.run(Pages(url, token, 1).many(count))
+        time.sleep(SETTLED)
         after = state(server.pid)
     finally:
         server.kill()
