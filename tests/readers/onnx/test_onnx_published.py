@@ -127,6 +127,10 @@ def test_single_ops(tmp_path: Path) -> None:
         assert Counter(apart.values()) == APART
         assert {name for name, reason in apart.items() if reason == "stopped"} == STOPPED
         assert (len(chosen) - len(apart), len(chosen)) == expected("single ops")
+        kinds = {case.name: case.model.graph.node[0].op_type for case in chosen}
+        whole = set(kinds.values()) - {kinds[name] for name in apart}
+        words = f"of {len(set(kinds.values()))} kinds, of which {len(whole)} agree in all cases"
+        assert words in PAGE.read_text()
     assert len(apart) < 0.1 * len(chosen)
 
 
