@@ -143,6 +143,12 @@ def test_what_does_not_fit(source: object, dims: tuple[int, ...], message: str) 
         prepare(source, dims, PLAIN)
 
 
+@pytest.mark.parametrize("dims", [(8,), (6, 8), (1, 1, 3, 6, 8)])
+def test_another_number_of_axes(dims: tuple[int, ...]) -> None:
+    with pytest.raises(ls.errors.UnsupportedError, match="which has another number of axes"):
+        prepare(np.zeros(dims, np.float32), DIMS, PLAIN)
+
+
 def test_wrong_number_of_mean_values() -> None:
     with pytest.raises(ls.errors.UsageError, match="3 channels; the mean has 2 values"):
         prepare(picture(), DIMS, Preprocessing(channels="RGB", mean=(1, 2)))

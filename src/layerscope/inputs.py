@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from layerscope.errors import UsageError
+from layerscope.errors import UnsupportedError, UsageError
 from layerscope.media import ARRAY_SUFFIXES, load_array, load_arrays, load_image, rgb
 from layerscope.text import plural, printable, quoted, shape
 
@@ -109,7 +109,8 @@ def prepare(
         dtype: what the input takes.
 
     Raises:
-        UsageError: the file is missing or the array does not fit.
+        UsageError: the file is missing or the array has another size.
+        UnsupportedError: the array has another number of axes.
         ReadError: the file is not an image.
         LimitError: the image has more than 50 million pixels.
     """
@@ -174,11 +175,13 @@ def _given(
     blob = np.asarray(_cast(array, dtype, name), order="C")
     if blob.ndim == len(dims) - 1 and blob.shape == tuple(dims[1:]):
         blob = blob[None]
+    wanted = ", ".join(["N", *map(str, dims[1:])]) if dims else "one number"
+    takes = f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)}"
+    if array.ndim not in (len(dims), len(dims) - 1):
+        raise UnsupportedError(f"{takes}, which has another number of axes")
     if blob.ndim != len(dims) or blob.shape[1:] != tuple(dims[1:]):
-        wanted = ", ".join(["N", *map(str, dims[1:])]) if dims else "one number"
         raise UsageError(
-            f"input {quoted(name)} takes ({wanted}), the array is {shape(array.shape)};"
-            f" for another size: --input-shape, net.reshaped({printable(name)}=...)"
+            f"{takes}; for another size: --input-shape, net.reshaped({printable(name)}=...)"
         )
     if blob.ndim and blob.shape[0] == 0 and dims[0]:
         raise UsageError(f"input {quoted(name)}: a batch of 0")
@@ -329,6 +332,7 @@ def prepare_all(
 
     Raises:
         UsageError: an input is missing, unknown, or does not fit.
+        UnsupportedError: an array has another number of axes than its input.
     """
     if not isinstance(inputs, Mapping):
         inputs = _by_name(inputs, [name for name in shapes if name not in optional])
